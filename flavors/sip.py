@@ -1,0 +1,113 @@
+"""A phone that is set up by hand with its SIP account; the base of every flavor that has one."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from muru.asterisk.dialplan import DIAL_SIP
+from muru.asterisk.escape import caller_id
+from muru.db import realtime
+from muru.db.realtime import DialplanStep, PsAor, PsAuth, PsEndpoint
+from muru.flavor import CODEC, CODECS, Extension, Invalid, PhoneFlavor, RealtimeRow, User
+
+
+class SIPFields(BaseModel):
+    """What a person may choose for a SIP account."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    codec: CODEC | None = Field(
+        None,
+        title="Preferred codec",
+        description="Used whenever the phone offers it; leave empty for the best that it can do.",
+    )
+
+
+class SIP(PhoneFlavor):
+    """Any SIP phone or app. Inherit it for a phone that needs an account at Asterisk.
+
+    An inheriting flavor that overrides a hook calls ``super()``: here the account is written,
+    changed and removed. One that wants other values in it overrides :meth:`realtime_rows`.
+    """
+
+    PHONE_TYPES: ClassVar[list[str]] = ["SIP"]
+    DISPLAY_INDEX = 100
+    EXTRA_FIELDS: ClassVar[type[BaseModel] | None] = SIPFields
+    SUPPORTED_CODEC = CODECS
+    MAX_EXTENSION_NAME_CHARS = 40
+
+    def on_extension_create(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        del session, user
+        realtime.replace(asterisk_session, extension.number, self.realtime_rows(extension))
+
+    def on_extension_update(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        del session, user
+        realtime.replace(asterisk_session, extension.number, self.realtime_rows(extension))
+
+    def on_extension_delete(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        del session, user
+        realtime.replace(asterisk_session, extension.number, [])
+
+    def get_codec(self, extension: Extension | None) -> CODEC | tuple[CODEC, ...]:
+        """Put the codec that the person chose before the others that the phone type supports."""
+        supported = super().get_codec(extension)
+        chosen = extension.extra_fields.get("codec") if extension else None
+        if chosen is None:
+            return supported
+        codecs = (supported,) if isinstance(supported, str) else supported
+        if chosen not in codecs:
+            raise Invalid(
+                f"This phone type does not support {chosen}.",
+                {"extra_fields.codec": f"choose one of {', '.join(codecs)}"},
+            )
+        return (chosen, *(codec for codec in codecs if codec != chosen))
+
+    def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
+        number, codecs = extension.number, self.get_codec(extension)
+        return [
+            PsEndpoint(
+                id=number,
+                aors=number,
+                auth=number,
+                context=self.settings.asterisk_context,
+                disallow="all",
+                allow=codecs if isinstance(codecs, str) else ",".join(codecs),
+                # The phone gets the one best codec in *our* order, not in that of its offer.
+                codec_prefs_incoming_offer=(
+                    "prefer: configured, operation: intersect, keep: first, transcode: allow"
+                ),
+                callerid=caller_id(extension.name, number),
+                dtmf_mode="rfc4733",
+                webrtc="no",
+                # Phones sit behind whatever the event's network is; media stays with Asterisk.
+                direct_media="no",
+                force_rport="yes",
+                rewrite_contact="yes",
+                rtp_symmetric="yes",
+            ),
+            PsAuth(id=number, auth_type="userpass", username=number, password=extension.password),
+            PsAor(
+                id=number,
+                max_contacts=self.settings.max_contacts,
+                remove_existing="yes",
+                remove_unavailable="yes",
+                qualify_frequency=self.settings.qualify_frequency,
+                default_expiration=600,
+                minimum_expiration=60,
+                maximum_expiration=3600,
+            ),
+            DialplanStep(
+                context=self.settings.asterisk_context,
+                exten=number,
+                priority=1,
+                app="Goto",
+                appdata=f"{DIAL_SIP},{number},1",
+            ),
+        ]

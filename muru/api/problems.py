@@ -1,0 +1,80 @@
+"""Turns errors into RFC 9457 problem documents."""
+
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from muru.errors import Invalid, MuruError, TooManyRequests
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with a problem document; only what nobody foresaw is logged."""
+    try:
+        return await handler(request)
+    except MuruError as error:
+        return _from_muru_error(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        phrase = HTTPStatus(error.status).phrase
+        response = problem(error.status, phrase.lower().replace(" ", "-"), _detail(request, error))
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except Exception:
+        # The reference ties what the person sees to the line in the log.
+        reference = secrets.token_hex(4)
+        _log.exception("request %s %s failed [%s]", request.method, request.path, reference)
+        detail = f"Something went wrong here. Tell the operator this reference: {reference}"
+        return problem(500, "internal", detail)
+
+
+def problem(
+    status: int, key: str, detail: str, fields: dict[str, str] | None = None
+) -> web.Response:
+    """Return a problem document. *fields* maps paths of input fields to their faults."""
+    document: dict[str, object] = {
+        "type": f"urn:muru:problem:{key}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if fields:
+        document["errors"] = [
+            {"field": field, "message": message} for field, message in fields.items()
+        ]
+    return web.Response(
+        status=status,
+        body=json.dumps(document).encode(),
+        content_type="application/problem+json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _from_muru_error(error: MuruError) -> web.Response:
+    fields = error.fields if isinstance(error, Invalid) else None
+    response = problem(error.status, error.key, error.message, fields)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status >= 500:
+        _log.warning("answered %s: %s", error.status, error.message)
+    return response
+
+
+def _detail(request: web.Request, error: web.HTTPException) -> str:
+    if error.status == HTTPStatus.NOT_FOUND:
+        return f"There is nothing at {request.path}."
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.method} is not possible at {request.path}."
+    return error.text or error.reason

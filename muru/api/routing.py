@@ -1,0 +1,190 @@
+"""How an endpoint of the API is declared, and what stands between it and the network.
+
+An endpoint is a function whose signature says it all::
+
+    @endpoints.post("/extensions", status=201)
+    async def create(call: Call, body: NewExtension) -> ExtensionDetail:
+
+*body* and *query*, where they are parameters, are parsed into their pydantic models before the
+call; what is returned is written as JSON (None: 204 without a body). The same signature makes the
+OpenAPI document.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_type_hints
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from muru.db.models import TokenKind
+from muru.errors import Forbidden, Invalid, Unauthenticated
+from muru.keys import SITE
+from muru.services import users
+from muru.services.site import Actor, Site
+
+PREFIX = "/api/v1"
+COOKIE = "muru_session"
+_NOBODY = Actor(None, "", is_admin=False)
+
+Access = Literal["anybody", "user", "admin"]
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+class Input(BaseModel):
+    """Base of what comes in: a field that is not known is an error, not a silent no-op."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageQuery(Input):
+    """The part of a list that is wanted."""
+
+    offset: int = Field(0, ge=0)
+    limit: int = Field(50, ge=1, le=1000)
+    search: str = Field("", max_length=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose sender is known. *login_id* is the id of the login it came with, if any."""
+
+    request: web.Request
+    site: Site
+    actor: Actor
+    login_id: int | None = None
+
+    def path(self, name: str) -> str:
+        """Return the variable part *name* of the path."""
+        return self.request.match_info[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    function: Endpoint
+    status: int
+    access: Access
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    answer: Any
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        call = await _identify(request, self.access)
+        arguments: dict[str, BaseModel] = {}
+        if self.body is not None:
+            arguments["body"] = _parse(self.body, await _read_json(request))
+        if self.query is not None:
+            arguments["query"] = _parse(self.query, dict(request.query))
+        answer = await self.function(call, **arguments)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        if answer is None:
+            return web.Response(status=204)
+        return json_response(answer, self.status)
+
+
+@dataclass(slots=True)
+class Endpoints:
+    """The endpoints of one module, in the order in which they are matched."""
+
+    routes: list[Route] = field(default_factory=list)
+
+    def get(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
+        return self._declare("GET", path, access, 200)
+
+    def post(
+        self, path: str, *, access: Access = "user", status: int = 200
+    ) -> Callable[[Endpoint], Endpoint]:
+        return self._declare("POST", path, access, status)
+
+    def patch(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
+        return self._declare("PATCH", path, access, 200)
+
+    def delete(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
+        return self._declare("DELETE", path, access, 204)
+
+    def _declare(
+        self, method: str, path: str, access: Access, status: int
+    ) -> Callable[[Endpoint], Endpoint]:
+        def declare(function: Endpoint) -> Endpoint:
+            hints = get_type_hints(function)
+            self.routes.append(
+                Route(
+                    method,
+                    PREFIX + path,
+                    function,
+                    status,
+                    access,
+                    hints.get("body"),
+                    hints.get("query"),
+                    hints.get("return"),
+                )
+            )
+            return function
+
+        return declare
+
+
+def json_response(answer: Any, status: int = 200) -> web.Response:
+    """Write a pydantic model, or a list of them, as JSON that no cache keeps."""
+    if isinstance(answer, BaseModel):
+        text = answer.model_dump_json()
+    elif isinstance(answer, list):
+        text = "[" + ",".join(item.model_dump_json() for item in answer) + "]"
+    else:
+        text = json.dumps(answer)
+    return web.Response(
+        status=status,
+        body=text.encode(),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _identify(request: web.Request, access: Access) -> Call:
+    site = request.config_dict[SITE]
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if access == "anybody":
+        return Call(request, site, _NOBODY)
+    if scheme.lower() == "bearer" and secret:
+        actor, login_id = await users.authenticate(site, secret.strip(), TokenKind.BEARER)
+    elif COOKIE in request.cookies:
+        _refuse_other_sites(request)
+        actor, login_id = await users.authenticate(site, request.cookies[COOKIE], TokenKind.SESSION)
+    else:
+        raise Unauthenticated("Log in first (POST /api/v1/auth/login).")
+    if access == "admin" and not actor.is_admin:
+        raise Forbidden("Only administrators may do this.")
+    return Call(request, site, actor, login_id)
+
+
+def _refuse_other_sites(request: web.Request) -> None:
+    """Refuse what a page of another site makes a browser send along with our cookie."""
+    if request.method in {"GET", "HEAD"}:
+        return
+    origin = request.headers.get("Origin")
+    from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}
+    if from_elsewhere or (origin is not None and urlsplit(origin).netloc != request.host):
+        raise Forbidden("This request comes from a page of another site.", key="cross-site")
+
+
+async def _read_json(request: web.Request) -> Any:
+    try:
+        return json.loads(await request.text() or "{}")
+    except (ValueError, LookupError) as error:
+        raise Invalid(f"The body is no JSON in UTF-8: {error}", key="no-json") from error
+
+
+def _parse(model: type[BaseModel], given: Any) -> BaseModel:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        fields = {
+            ".".join(map(str, fault["loc"])) or "body": fault["msg"].removeprefix("Value error, ")
+            for fault in error.errors()
+        }
+        raise Invalid("Some fields do not fit.", fields) from error

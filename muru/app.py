@@ -1,0 +1,189 @@
+"""Puts the parts together: one application per call, with no state shared between two."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from muru.api import auth, extensions, openapi, registrations, system, users
+from muru.api.problems import problems
+from muru.api.routing import PREFIX, json_response
+from muru.asterisk.ami import Ami
+from muru.asterisk.ari import Ari
+from muru.asterisk.config import secrets_of
+from muru.asterisk.effects import Effects
+from muru.asterisk.registrations import Registrations
+from muru.db import migrations
+from muru.db.sessions import Database
+from muru.errors import DatabaseUnavailable
+from muru.flavor import PhoneFlavor
+from muru.jobs import Jobs
+from muru.keys import AMI, JOBS, LOGIN_LIMITER, REGISTRATIONS, SITE
+from muru.registry import Entry, Registry, discover
+from muru.services import phones
+from muru.services.reconcile import reconcile, remove_orphan_contacts
+from muru.services.site import Site
+from muru.services.users import LoginLimiter
+from muru.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_MODULES = (auth, users, extensions, registrations, system)
+_SYNC_JOB = "sync"
+_CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
+
+
+def create_app(settings: Settings) -> web.Application:
+    """Return the application; nothing is opened or started before it runs."""
+    app = web.Application(middlewares=[problems])
+    ami = _ami(settings)
+    app[AMI] = ami
+    app[REGISTRATIONS] = Registrations(ami)
+    app[SITE] = _create_site(settings, Effects(ami, _ari(settings), app[REGISTRATIONS]))
+    app[JOBS] = Jobs()
+    app[LOGIN_LIMITER] = LoginLimiter()
+    _add_api(app)
+    _add_flavor_routes(app, app[SITE].registry, settings.telephoning_prefix)
+    # In the order in which they need each other; ended in reverse.
+    app.cleanup_ctx.extend((_database, _asterisk, _jobs))
+    return app
+
+
+@asynccontextmanager
+async def open_site(settings: Settings) -> AsyncIterator[Site]:
+    """Open the site for one command, without the web; Asterisk hears of changes if it is there."""
+    ami = _ami(settings)
+    site = _create_site(settings, Effects(ami, _ari(settings)))
+    await ami.start()
+    site.effects.start()
+    try:
+        await ami.wait_connected(_CLI_PATIENCE)
+        yield site
+    finally:
+        await site.effects.stop()
+        await ami.stop()
+        await site.database.dispose()
+
+
+async def check_flavors(settings: Settings) -> list[Entry]:
+    """Return all flavors, after those checks that only a running application makes."""
+    app = create_app(settings)
+    await app[SITE].database.dispose()
+    return app[SITE].registry.listing()
+
+
+def _ami(settings: Settings) -> Ami:
+    return Ami(
+        host=settings.ami_host,
+        port=settings.ami_port,
+        username=settings.ami_username,
+        secret=secrets_of(settings).ami,
+    )
+
+
+def _ari(settings: Settings) -> Ari:
+    return Ari(
+        host=settings.ami_host,
+        port=settings.asterisk_http_port,
+        username=settings.ari_username,
+        secret=secrets_of(settings).ari,
+    )
+
+
+def _create_site(settings: Settings, effects: Effects) -> Site:
+    database = Database(settings.database, settings.asterisk_database)
+    return Site(settings, database, discover(settings), effects)
+
+
+def _add_api(app: web.Application) -> None:
+    routes = [route for module in _MODULES for route in module.endpoints.routes]
+    document = openapi.document(routes)
+
+    async def describe(_: web.Request) -> web.Response:
+        return json_response(document)
+
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handle)
+    app.router.add_get(f"{PREFIX}/openapi.json", describe)
+
+
+def _add_flavor_routes(app: web.Application, registry: Registry, prefix: str) -> None:
+    for entry, flavor in list(registry.active()):
+        router = web.RouteTableDef()
+        try:
+            flavor.generate_routes(router)
+            if router:
+                subapp = web.Application()
+                subapp.add_routes(router)
+                app.add_subapp(f"/{prefix}/{entry.name}/", subapp)
+        except Exception as error:
+            _log.exception("flavor %s cannot add its routes", entry.name)
+            registry.disable(entry, f"generate_routes: {type(error).__name__}: {error}")
+
+
+async def _database(app: web.Application) -> AsyncIterator[None]:
+    """Bring the tables up to date where they are muru's own, and mend what a crash left behind."""
+    site = app[SITE]
+    try:
+        if site.settings.database_url is None:
+            await migrations.upgrade(site.database)
+        await _sync(site, grace=0)
+    except DatabaseUnavailable as error:
+        _log.error("%s; muru starts without it, and goes on trying", error)
+    yield
+    await site.database.dispose()
+
+
+async def _asterisk(app: web.Application) -> AsyncIterator[None]:
+    site, registrations = app[SITE], app[REGISTRATIONS]
+    site.effects.start()
+    await registrations.start()
+    await app[AMI].start()
+    yield
+    await app[AMI].stop()
+    await registrations.stop()
+    await site.effects.stop()
+
+
+async def _jobs(app: web.Application) -> AsyncIterator[None]:
+    site, jobs = app[SITE], app[JOBS]
+    await jobs.start()
+
+    async def sync() -> None:
+        await _sync(site)
+        if app[AMI].state.connected:
+            await remove_orphan_contacts(site, app[AMI])
+
+    app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
+    await asyncio.gather(
+        jobs.add(_SYNC_JOB, sync, site.settings.sync_interval),
+        *(_add_job(site.registry, jobs, *each) for each in list(site.registry.active())),
+    )
+    runner = asyncio.create_task(
+        phones.follow(site, jobs, app[REGISTRATIONS]), name="jobs by registration"
+    )
+    yield
+    runner.cancel()
+    await asyncio.gather(runner, return_exceptions=True)
+    await jobs.stop()
+
+
+async def _add_job(registry: Registry, jobs: Jobs, entry: Entry, flavor: PhoneFlavor) -> None:
+    try:
+        await jobs.add(entry.name, flavor.job, flavor.JOB_INTERVAL)
+    except ValueError as error:
+        registry.disable(entry, f"job: {error}")
+
+
+async def _sync(site: Site, *, grace: float = 5.0) -> None:
+    report = await reconcile(site, grace=grace)
+    if report.changes:
+        _log.warning(
+            "Asterisk's tables differed from the extensions: %d rows mended", len(report.changes)
+        )
+    for change in report.foreign:
+        _log.warning("%s %r is not muru's, and in the way", change.table, change.row_key)
+    for number, reason in report.skipped.items():
+        _log.warning("extension %s is left as it is: %s", number, reason)

@@ -1,0 +1,1 @@
+"""Everything that muru says to Asterisk and hears from it."""

@@ -1,0 +1,190 @@
+"""All that the author of a phone flavor imports, beside ``from .sip import SIP``.
+
+A flavor is one Python module in ``flavors/`` (or in a folder of ``MURU_FLAVOR_PATHS``, or offered
+by a distribution through the entry point group ``muru.flavors``) with a class that inherits
+:class:`PhoneFlavor`, or another flavor. It is enabled by naming the module in
+``MURU_ENABLED_PHONE_FLAVORS``. At start every class *defined* in an enabled module is validated and
+instantiated once, its routes are registered, and its job is called a first time. A flavor that
+fails at any of this is listed with the reason (``muru flavors``) and harms no other.
+
+docs/flavors.md leads through a whole example.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+from aiohttp import web
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from muru.db import sessions
+from muru.db.models import Extension, User
+from muru.db.realtime import RealtimeRow
+from muru.errors import Invalid
+from muru.settings import Settings
+
+__all__ = [
+    "CODEC",
+    "CODECS",
+    "AudioFormat",
+    "Extension",
+    "ImageFormat",
+    "Invalid",
+    "MediaDescriptor",
+    "MediaType",
+    "PhoneFlavor",
+    "RealtimeRow",
+    "Settings",
+    "User",
+    "sessions",
+]
+
+CODEC: TypeAlias = Literal["g722", "alaw", "ulaw", "g726", "gsm", "lpc10"]
+CODECS: tuple[CODEC, ...] = get_args(CODEC)
+
+
+class MediaType(StrEnum):
+    AUDIO = "audio"
+    IMAGE = "image"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """With one of *width* and *height* (pixels) the aspect is kept; with both the image is cropped.
+
+    *colormode* is Pillow's: ``1`` (black and white), ``L`` (grey) or ``RGB``.
+    """
+
+    out_type: Literal["avif", "bmp", "gif", "jpeg", "png", "tiff", "webp"]
+    colormode: Literal["1", "L", "RGB"] = "RGB"
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """*samplerate* is in hertz, *bitdepth* in bits per sample."""
+
+    out_type: Literal["gsm", "wav", "ogg", "mp3", "flac"]
+    samplerate: int = 8000
+    channels: int = 1
+    bitdepth: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class MediaDescriptor:
+    """A file that a phone type needs (*required*) or can use, under the key it has in ``MEDIA``.
+
+    *label* is shown to the person who uploads it; *out_format* is what the phone gets (None for
+    ``MediaType.RAW``: it is handed over as it is); *endpoint_filename* is the name under which the
+    phone asks for it, if it insists on one.
+    """
+
+    media_type: MediaType
+    required: bool
+    label: str
+    out_format: ImageFormat | AudioFormat | None
+    endpoint_filename: str | None = None
+
+
+class PhoneFlavor:
+    """The base of all phone flavors. Exactly one instance of each enabled class exists.
+
+    A constructor is allowed; it takes no arguments. ``settings`` is there once it has returned.
+    """
+
+    settings: Settings
+
+    #: The phone types, as the person who creates an extension reads them in the list.
+    PHONE_TYPES: ClassVar[list[str]] = []
+
+    #: Flavors with a higher value are listed further up.
+    DISPLAY_INDEX: ClassVar[int] = 0
+
+    #: What the person fills in besides number and name. Validated when an extension is created and
+    #: changed, kept in ``extension.extra_fields``, and offered to clients as a JSON schema.
+    EXTRA_FIELDS: ClassVar[type[BaseModel] | None] = None
+
+    #: Only administrators may create such extensions, unless MURU_ALL_EXTENSION_TYPES_PUBLIC is on.
+    IS_SPECIAL: ClassVar[bool] = False
+
+    #: Seconds between the end of one run of :meth:`job` and the start of the next.
+    JOB_INTERVAL: ClassVar[float] = 60
+
+    #: One codec, or several in order of preference, for all phone types; or a dict with either for
+    #: each of PHONE_TYPES.
+    SUPPORTED_CODEC: ClassVar[CODEC | tuple[CODEC, ...] | dict[str, CODEC | tuple[CODEC, ...]]] = (
+        "g722"
+    )
+
+    #: The longest name that an extension may have, in characters.
+    MAX_EXTENSION_NAME_CHARS: ClassVar[int] = 20
+
+    #: The media that a phone type needs or can use.
+    MEDIA: ClassVar[dict[str, MediaDescriptor]] = {}
+
+    def on_extension_create(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        """Act on a new extension of this flavor, created by *user*.
+
+        Called inside the transaction, after the row is there (``extension.id`` is set). *session*
+        holds muru's own tables, *asterisk_session* Asterisk's; neither needs a commit. Whatever is
+        raised undoes the whole action in both databases, and its text is shown to the person;
+        raise :class:`Invalid` to name the field at fault. Runs in place of the event loop's other
+        work only while it computes: waiting for the database blocks nobody, anything else would.
+        """
+
+    def on_extension_update(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        """Act on any change to *extension*, which holds the new values. Else as for create."""
+
+    def on_extension_delete(
+        self, session: Session, asterisk_session: Session, user: User, extension: Extension
+    ) -> None:
+        """Act before *extension* is deleted. Else as for create."""
+
+    def generate_routes(self, router: web.RouteTableDef) -> None:
+        """Add this flavor's own HTTP routes; called once, at start.
+
+        The routes live under ``/{TELEPHONING_PREFIX}/{name of this class in lower case}/``::
+
+            @router.get("/{mac}.cfg")
+            async def configuration(request: web.Request) -> web.Response:
+                async with sessions(request) as (session, asterisk_session):
+                    ...
+
+        They are open to anybody: what a phone must prove is up to the handler.
+        """
+
+    def job(self) -> None:
+        """Do what is to be done regularly; may be ``async def``.
+
+        Called once at start. If that call raises NotImplementedError, as this one does, the job is
+        not scheduled; otherwise it runs every ``JOB_INTERVAL`` seconds, and soon after the
+        registration of one of the flavor's extensions has changed. An ordinary function runs in a
+        thread of its own. It never overlaps itself. What it raises is logged and listed.
+        """
+        raise NotImplementedError
+
+    def get_codec(self, extension: Extension | None) -> CODEC | tuple[CODEC, ...]:
+        """Return the codec, or the codecs in order of preference, for *extension*'s SIP account.
+
+        Without an extension: what the flavor's first phone type gets.
+        """
+        supported = self.SUPPORTED_CODEC
+        if not isinstance(supported, dict):
+            return supported
+        return supported[extension.type if extension else self.PHONE_TYPES[0]]
+
+    def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
+        """Return all rows that *extension* is to have in Asterisk's realtime tables.
+
+        Not in the transaction of a hook only: reconciliation calls it too, to mend what differs.
+        It computes from *extension* and the settings, and nothing else.
+        """
+        del extension
+        return []

@@ -1,0 +1,21 @@
+"""The typed keys under which an application holds its parts.
+
+Imports nothing of muru at run time, so that everything may import it.
+"""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from muru.asterisk.ami import Ami
+    from muru.asterisk.registrations import Registrations
+    from muru.jobs import Jobs
+    from muru.services.site import Site
+    from muru.services.users import LoginLimiter
+
+SITE: web.AppKey["Site"] = web.AppKey("muru.site")
+AMI: web.AppKey["Ami"] = web.AppKey("muru.ami")
+REGISTRATIONS: web.AppKey["Registrations"] = web.AppKey("muru.registrations")
+JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
+LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")

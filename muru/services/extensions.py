@@ -1,0 +1,434 @@
+"""Extensions: a number, a name and a phone type, with an owner."""
+
+import logging
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import ColumnElement, exc, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from muru.db import realtime
+from muru.db.models import Extension, User
+from muru.db.sessions import Transaction
+from muru.errors import Conflict, Forbidden, HookRefused, Invalid, MuruError, NotFound
+from muru.flavor import PhoneFlavor
+from muru.services import passwords
+from muru.services.site import Actor, Site
+from muru.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 20  # at a free number, when many people take them at the same time
+_CANDIDATES = 50
+Hook = Callable[[Session, Session, User, Extension], None]
+
+# Marks, embeddings and overrides of writing direction: they can make a list read as something else.
+_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class _Unset:
+    """The type of :data:`UNSET`, which leaves a field as it is (None is a value)."""
+
+
+UNSET = _Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewExtension:
+    """*number* None asks for any free one; *owner* None means whoever asks."""
+
+    type: str
+    name: str
+    number: str | None = None
+    info: str = ""
+    public: bool = False
+    location: dict[str, float] | None = None
+    extra_fields: dict[str, Any] = field(default_factory=dict)
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionChange:
+    """The fields to change; the others are :data:`UNSET`."""
+
+    type: str | _Unset = UNSET
+    name: str | _Unset = UNSET
+    info: str | _Unset = UNSET
+    public: bool | _Unset = UNSET
+    location: dict[str, float] | _Unset | None = UNSET
+    extra_fields: dict[str, Any] | _Unset = UNSET
+
+
+async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Extension:
+    """Create an extension, run its flavor's hook, and tell Asterisk.
+
+    Raises:
+        Invalid: something in *new* does not fit, or the flavor's hook says so.
+        Forbidden: the phone type, number or owner is not for *actor* to choose.
+        Conflict: the number is taken, or the owner has as many as one may have.
+    """
+    flavor = site.registry.require_type(new.type)
+    _check_special(site.settings, actor, flavor)
+    if new.number is not None:
+        _check_number(site.settings, actor, new.number)
+    extension = Extension(
+        name=_clean_name(site.settings, actor, flavor, new.name),
+        type=new.type,
+        info=_clean_text("info", new.info, 1000),
+        public=new.public,
+        location=new.location,
+        extra_fields=_clean_extra_fields(flavor, new.extra_fields),
+    )
+    for _ in range(_ATTEMPTS):
+        number = new.number or (await free_numbers(site, 1))[0]
+        try:
+            return await _insert(site, actor, flavor, _copy(extension, number), new.owner)
+        except Conflict as conflict:
+            if new.number is not None or conflict.key != "number-taken":
+                raise
+    raise Conflict("Everybody takes numbers at the moment; try again.", key="number-taken")
+
+
+async def _insert(
+    site: Site, actor: Actor, flavor: PhoneFlavor, extension: Extension, owner: str | None
+) -> Extension:
+    extension.password = passwords.sip_password()
+    extension.token = passwords.dial_token()
+    try:
+        async with site.transaction() as transaction:
+            user = await _owner(transaction.session, actor, owner)
+            await _check_quota(site.settings, transaction.session, user)
+            extension.owner = user
+            transaction.session.add(extension)
+            await transaction.session.flush()
+            await _run_hook(transaction, flavor.on_extension_create, actor, extension)
+    except exc.IntegrityError:
+        if await _exists(site, extension.number):
+            raise Conflict(
+                f"The number {extension.number} is taken; choose another.", key="number-taken"
+            ) from None
+        raise
+    return extension
+
+
+async def change_extension(
+    site: Site, actor: Actor, number: str, change: ExtensionChange
+) -> Extension:
+    """Change an extension, run its flavor's hook, and tell Asterisk.
+
+    The type can only change to another one of the same flavor. Raises as :func:`create_extension`,
+    and NotFound.
+    """
+    async with site.transaction() as transaction:
+        extension = await _require(transaction.session, actor, number, for_update=True)
+        flavor = site.registry.require_type(extension.type)
+        changes = {
+            each.name: value
+            for each in fields(change)
+            if (value := getattr(change, each.name)) is not UNSET
+        }
+        if "type" in changes and site.registry.for_type(changes["type"]) is not flavor:
+            raise Invalid(
+                f"{number} cannot become a {changes['type']}: delete it and create it anew.",
+                {"type": f"choose one of {', '.join(flavor.PHONE_TYPES)}"},
+            )
+        if "name" in changes:
+            changes["name"] = _clean_name(site.settings, actor, flavor, changes["name"])
+        if "info" in changes:
+            changes["info"] = _clean_text("info", changes["info"], 1000)
+        if "extra_fields" in changes:
+            changes["extra_fields"] = _clean_extra_fields(flavor, changes["extra_fields"])
+        for name, value in changes.items():
+            setattr(extension, name, value)
+        await transaction.session.flush()
+        await _run_hook(transaction, flavor.on_extension_update, actor, extension)
+    return extension
+
+
+async def renew_password(site: Site, actor: Actor, number: str) -> Extension:
+    """Give the extension's SIP account a new password; the old one is refused from now on."""
+    async with site.transaction() as transaction:
+        extension = await _require(transaction.session, actor, number, for_update=True)
+        flavor = site.registry.require_type(extension.type)
+        extension.password = passwords.sip_password()
+        await transaction.session.flush()
+        await _run_hook(transaction, flavor.on_extension_update, actor, extension)
+    return extension
+
+
+async def delete_extension(site: Site, actor: Actor, number: str) -> None:
+    """Run the flavor's hook, then delete the extension, and make Asterisk forget its phones.
+
+    Where the flavor is not active any more, what muru wrote into Asterisk's tables goes all the
+    same.
+    """
+    async with site.transaction() as transaction:
+        extension = await _require(transaction.session, actor, number, for_update=True)
+        flavor = site.registry.for_type(extension.type)
+        if flavor is not None:
+            await _run_hook(transaction, flavor.on_extension_delete, actor, extension)
+        await transaction.session.delete(extension)
+        await transaction.run(lambda _, asterisk: realtime.replace(asterisk, number, []))
+
+
+async def get_extension(site: Site, actor: Actor, number: str) -> Extension:
+    """Return an extension with all that its owner may know.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's and *actor* no administrator.
+    """
+    async with site.database.read() as session:
+        return await _require(session, actor, number)
+
+
+async def list_extensions(
+    site: Site, actor: Actor, *, search: str = "", offset: int = 0, limit: int = 50
+) -> tuple[list[Extension], int]:
+    """Return some of the extensions that *actor* may see, by number, and how many there are.
+
+    *search* is looked for in number and name.
+    """
+    condition = _search(search)
+    if not actor.is_admin:
+        condition.append(Extension.owner_id == actor.user_id)
+    return await _page(site, condition, offset, limit)
+
+
+async def numbers_of(site: Site, actor: Actor) -> list[str]:
+    """Return the numbers of *actor*'s own extensions."""
+    async with site.database.read() as session:
+        return list(
+            await session.scalars(
+                select(Extension.number)
+                .where(Extension.owner_id == actor.user_id)
+                .order_by(Extension.number)
+            )
+        )
+
+
+async def phonebook(
+    site: Site, *, search: str = "", offset: int = 0, limit: int = 50
+) -> tuple[list[Extension], int]:
+    """Return some of the public extensions, as :func:`list_extensions`."""
+    return await _page(site, [Extension.public.is_(True), *_search(search)], offset, limit)
+
+
+async def free_numbers(site: Site, count: int) -> list[str]:
+    """Return up to *count* numbers that nobody has and everybody may choose, in random order.
+
+    Raises:
+        Conflict: all are taken.
+    """
+    digits = site.settings.extension_digits
+    lowest, span = 10 ** (digits - 1), 9 * 10 ** (digits - 1)
+    found: list[str] = []
+    async with site.database.read() as session:
+        # Chance finds a free number at once unless the site is nearly full.
+        for _ in range(10):
+            drawn = {str(lowest + secrets.randbelow(span)) for _ in range(max(count, _CANDIDATES))}
+            found += await _untaken(site.settings, session, drawn - set(found))
+            if len(found) >= count:
+                return found[:count]
+        if span <= 100_000:
+            found = await _untaken(site.settings, session, map(str, range(lowest, lowest + span)))
+    if not found:
+        raise Conflict(
+            "All numbers are taken; ask the people who run this site for more digits.",
+            key="no-free-number",
+        )
+    secrets.SystemRandom().shuffle(found)
+    return found[:count]
+
+
+async def _untaken(
+    settings: Settings, session: AsyncSession, candidates: Iterable[str]
+) -> list[str]:
+    allowed = [number for number in candidates if not is_reserved(settings, number)]
+    taken: set[str] = set()
+    for start in range(0, len(allowed), 500):
+        chunk = allowed[start : start + 500]
+        taken.update(
+            await session.scalars(select(Extension.number).where(Extension.number.in_(chunk)))
+        )
+    return [number for number in allowed if number not in taken]
+
+
+def is_reserved(settings: Settings, number: str) -> bool:
+    """Tell whether *number* is kept for administrators by MURU_RESERVED_EXTENSIONS."""
+    for entry in settings.reserved_extensions:
+        first, _, last = entry.partition("-")
+        if len(number) == len(first) and first <= number <= (last or first):
+            return True
+    return False
+
+
+async def _run_hook(
+    transaction: Transaction, hook: Hook, actor: Actor, extension: Extension
+) -> None:
+    """Run a flavor's hook inside the transaction; whatever it raises becomes an answer."""
+    user_id = actor.user_id if actor.user_id is not None else extension.owner_id
+    user = await transaction.session.get_one(User, user_id)
+    try:
+        await transaction.run(hook, user, extension)
+        await transaction.session.flush()
+        await transaction.asterisk_session.flush()
+    except (MuruError, exc.OperationalError, exc.InterfaceError):
+        raise
+    except exc.IntegrityError as error:
+        _log.warning("hook %s met a row that is there already", hook.__qualname__, exc_info=True)
+        raise Conflict(
+            f"This clashes with something that is there already: {error.orig}"
+        ) from error
+    except Exception as error:
+        _log.warning("hook %s failed", hook.__qualname__, exc_info=True)
+        raise HookRefused(str(error) or type(error).__name__) from error
+
+
+async def _require(
+    session: AsyncSession, actor: Actor, number: str, *, for_update: bool = False
+) -> Extension:
+    query = select(Extension).where(Extension.number == number)
+    if for_update:
+        query = query.with_for_update(of=Extension)
+    extension = await session.scalar(query)
+    if extension is None or not actor.may_touch(extension.owner_id):
+        raise NotFound(f"There is no extension {number} of yours.")
+    return extension
+
+
+async def _exists(site: Site, number: str) -> bool:
+    async with site.database.read() as session:
+        found = await session.scalar(select(Extension.id).where(Extension.number == number))
+    return found is not None
+
+
+async def _owner(session: AsyncSession, actor: Actor, username: str | None) -> User:
+    if username is None or username == actor.username:
+        owner = await session.get(User, actor.user_id) if actor.user_id is not None else None
+    elif not actor.is_admin:
+        raise Forbidden("Only administrators create extensions for others.")
+    else:
+        name = username.strip().lower()
+        owner = await session.scalar(select(User).where(User.username == name))
+    if owner is None:
+        raise Invalid("There is no such user.", {"owner": "name an existing user"})
+    return owner
+
+
+async def _check_quota(settings: Settings, session: AsyncSession, owner: User) -> None:
+    if owner.is_admin:
+        return
+    count = select(func.count(Extension.id)).where(Extension.owner_id == owner.id)
+    if (await session.scalar(count) or 0) >= settings.extensions_per_user:
+        raise Conflict(
+            f"{owner.username} has {settings.extensions_per_user} extensions already, and more "
+            "are not allowed here.",
+            key="too-many-extensions",
+        )
+
+
+def _check_special(settings: Settings, actor: Actor, flavor: PhoneFlavor) -> None:
+    if flavor.IS_SPECIAL and not (actor.is_admin or settings.all_extension_types_public):
+        raise Forbidden("Only administrators create extensions of this type.", key="special-type")
+
+
+def _check_number(settings: Settings, actor: Actor, number: str) -> None:
+    digits = settings.extension_digits
+    if not (number.isascii() and number.isdigit() and len(number) == digits):
+        raise Invalid(
+            f"{number!r} is no number here.", {"number": f"exactly {digits} digits, 0 to 9"}
+        )
+    if not actor.is_admin and is_reserved(settings, number):
+        raise Conflict(f"The number {number} is reserved; choose another.", key="number-reserved")
+
+
+def _clean_name(settings: Settings, actor: Actor, flavor: PhoneFlavor, name: str) -> str:
+    cleaned = _clean_text("name", name, flavor.MAX_EXTENSION_NAME_CHARS)
+    if not cleaned:
+        raise Invalid("An extension needs a name.", {"name": "must not be empty"})
+    if not actor.is_admin:
+        for prefix in settings.reserved_name_prefixes:
+            if cleaned.casefold().startswith(prefix.casefold()):
+                raise Invalid(
+                    "This name is reserved.",
+                    {"name": f"names that begin with {prefix!r} are reserved"},
+                    key="name-reserved",
+                )
+    return cleaned
+
+
+def _clean_text(field_name: str, value: str, longest: int) -> str:
+    """Return *value* normalised (NFC) and stripped, as phones and Asterisk can take it."""
+    cleaned = unicodedata.normalize("NFC", value).strip()
+    if len(cleaned) > longest:
+        raise Invalid("This text is too long.", {field_name: f"{longest} characters at most"})
+    for character in cleaned:
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or (
+            character in _DIRECTION_CONTROLS
+        ):
+            raise Invalid(
+                "This text has a character that phones cannot show.",
+                {field_name: f"remove the invisible character U+{ord(character):04X}"},
+            )
+    return cleaned
+
+
+def _clean_extra_fields(flavor: PhoneFlavor, given: dict[str, Any]) -> dict[str, Any]:
+    model: type[BaseModel] | None = flavor.EXTRA_FIELDS
+    if model is None:
+        if given:
+            faults = {f"extra_fields.{name}": "this phone type has no such field" for name in given}
+            raise Invalid("This phone type takes no further fields.", faults)
+        return {}
+    try:
+        return model.model_validate(given).model_dump(mode="json")
+    except ValidationError as error:
+        faults = {
+            ".".join(("extra_fields", *map(str, fault["loc"]))): fault["msg"]
+            for fault in error.errors()
+        }
+        raise Invalid("Some fields do not fit.", faults) from error
+
+
+def _copy(extension: Extension, number: str) -> Extension:
+    """Return a fresh row, since one whose transaction failed cannot be added again."""
+    return Extension(
+        number=number,
+        name=extension.name,
+        type=extension.type,
+        info=extension.info,
+        public=extension.public,
+        location=extension.location,
+        extra_fields=extension.extra_fields,
+    )
+
+
+def _search(search: str) -> list[ColumnElement[bool]]:
+    if not search:
+        return []
+    return [
+        or_(
+            Extension.number.startswith(search, autoescape=True),
+            Extension.name.icontains(search, autoescape=True),
+        )
+    ]
+
+
+async def _page(
+    site: Site, conditions: list[ColumnElement[bool]], offset: int, limit: int
+) -> tuple[list[Extension], int]:
+    async with site.database.read() as session:
+        total = await session.scalar(select(func.count(Extension.id)).where(*conditions)) or 0
+        page = (
+            select(Extension)
+            .where(*conditions)
+            .order_by(Extension.number)
+            .offset(offset)
+            .limit(limit)
+        )
+        return list(await session.scalars(page)), total

@@ -1,0 +1,118 @@
+"""Makes Asterisk's realtime tables equal to what the extensions want (``muru sync``)."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from muru.asterisk import contacts
+from muru.asterisk.ami import Ami
+from muru.db import realtime
+from muru.db.models import Extension
+from muru.db.realtime import Change, RealtimeRow
+from muru.registry import Registry
+from muru.services.site import Site
+
+_BATCH = 200
+
+
+@dataclass(slots=True)
+class Report:
+    """What reconciliation found.
+
+    *changes* were made; *foreign* rows stand where muru wants its own, and were left alone;
+    *skipped* maps numbers to why nothing was done for them.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    foreign: list[Change] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+async def reconcile(site: Site, *, grace: float = 5.0) -> Report:
+    """Mend every row that differs, batch by batch, so that others get their turn in between.
+
+    Where the databases are two, a number that is just being created is in Asterisk's before it is
+    in muru's. So what looks left over is looked at again after *grace* seconds before it goes.
+    """
+    report = Report()
+    last_id = 0
+    while True:
+        async with site.transaction() as transaction:
+            next_id = await transaction.run(_mend_batch, site.registry, last_id, report)
+        if next_id is None:
+            break
+        last_id = next_id
+    left_over = await _left_over(site)
+    if left_over and not site.database.shared and grace:
+        await asyncio.sleep(grace)
+        left_over &= await _left_over(site)
+    if left_over:
+        async with site.transaction() as transaction:
+            await transaction.run(_remove, left_over, report)
+    return report
+
+
+async def remove_orphan_contacts(site: Site, ami: Ami) -> list[str]:
+    """Make Asterisk forget phones whose AOR is gone, and return their AORs.
+
+    Else they would ring again for whoever gets the number next.
+
+    Raises:
+        AmiUnavailable: Asterisk is away; the next reconciliation after its return does it.
+    """
+    stored = await contacts.read_all(ami)
+    async with site.transaction() as transaction:
+        present = await transaction.run(
+            lambda _, asterisk_session: realtime.existing_aors(
+                asterisk_session, {contact.aor for contact in stored}
+            )
+        )
+    orphans = [contact for contact in stored if contact.aor not in present]
+    for contact in orphans:
+        await contacts.expire(ami, contact)
+    return sorted({contact.aor for contact in orphans})
+
+
+def _mend_batch(
+    session: Session, asterisk_session: Session, registry: Registry, last_id: int, report: Report
+) -> int | None:
+    """Mend the next extensions after *last_id*; return where to go on, None at the end."""
+    # Locked, so that none is deleted while its rows are written again.
+    extensions = session.scalars(
+        select(Extension)
+        .where(Extension.id > last_id)
+        .order_by(Extension.id)
+        .limit(_BATCH)
+        .with_for_update(of=Extension)
+    ).all()
+    wanted: dict[str, list[RealtimeRow]] = {}
+    for extension in extensions:
+        flavor = registry.for_type(extension.type)
+        if flavor is None:
+            report.skipped[extension.number] = f"no active flavor has the type {extension.type!r}"
+            continue
+        try:
+            wanted[extension.number] = flavor.realtime_rows(extension)
+        except Exception as error:  # one faulty extension must not stop the rest
+            report.skipped[extension.number] = f"{type(error).__name__}: {error}"
+    changes, foreign = realtime.replace_many(asterisk_session, wanted)
+    report.changes += changes
+    report.foreign += foreign
+    return extensions[-1].id if extensions else None
+
+
+async def _left_over(site: Site) -> set[str]:
+    async with site.transaction() as transaction:
+        return await transaction.run(
+            lambda session, asterisk_session: (
+                realtime.owners(asterisk_session) - set(session.scalars(select(Extension.number)))
+            )
+        )
+
+
+def _remove(session: Session, asterisk_session: Session, numbers: set[str], report: Report) -> None:
+    del session
+    changes, _ = realtime.replace_many(asterisk_session, {number: [] for number in numbers})
+    report.changes += changes

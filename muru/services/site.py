@@ -1,0 +1,44 @@
+"""What every service needs to know of the site that muru runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from muru.asterisk.effects import Effects
+from muru.db.sessions import Database, Transaction
+from muru.registry import Registry
+from muru.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for something. *user_id* is None for the operator at the command line."""
+
+    user_id: int | None
+    username: str
+    is_admin: bool
+
+    def may_touch(self, owner_id: int) -> bool:
+        return self.is_admin or self.user_id == owner_id
+
+
+OPERATOR = Actor(None, "operator", is_admin=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    settings: Settings
+    database: Database
+    registry: Registry
+    effects: Effects
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction over both databases; Asterisk hears of the changes after the commit.
+
+        An Asterisk that is away hears of them when it is back: that never undoes the transaction,
+        and holds up the answer for :data:`muru.asterisk.effects.PATIENCE` at most.
+        """
+        async with self.database.transaction() as transaction:
+            yield transaction
+        await self.effects.apply(transaction.changes)

@@ -1,0 +1,164 @@
+"""Everything that can be set, read once from the environment and ``.env``.
+
+Each key is an environment variable with the prefix ``MURU_``; docs/configuration.md explains them
+all, and a test compares the two. Lists are written as JSON.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
+
+from muru.errors import SettingsError
+
+PREFIX = "MURU_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[int, Field(ge=0)]
+
+
+def _module_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        raise ValueError(f"{name!r} is no module name: small letters, digits and _ only")
+    return name
+
+
+def _number_range(entry: str) -> str:
+    if not re.fullmatch(r"\d+(-\d+)?", entry):
+        raise ValueError(f"{entry!r} is neither a number (1000) nor a range (1000-1099)")
+    first, _, last = entry.partition("-")
+    if last and (len(first) != len(last) or first > last):
+        raise ValueError(f"in {entry!r} both ends need the same length, the smaller first")
+    return entry
+
+
+def _path_segment(prefix: str) -> str:
+    stripped = prefix.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", stripped):
+        raise ValueError("must be one path segment of letters, digits, - and _")
+    if stripped in {"api", "metrics"}:
+        raise ValueError(f"{stripped!r} is taken by muru itself")
+    return stripped
+
+
+class Settings(BaseSettings):
+    """The settings of one site. Immutable; pass it on, never read the environment elsewhere."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    # Where things lie
+    data_dir: Path = Path("data")
+    database_url: SecretStr | None = None
+    asterisk_database_url: SecretStr | None = None
+
+    # Flavors
+    enabled_phone_flavors: list[Annotated[str, AfterValidator(_module_name)]] = ["sip", "dummy"]
+    flavor_paths: list[Path] = []
+    all_extension_types_public: bool = False
+    telephoning_prefix: Annotated[str, AfterValidator(_path_segment)] = "telephoning"
+
+    # Accounts
+    account_registration: Literal["open", "invite"] = "open"
+    username_characters: str = Field("abcdefghijklmnopqrstuvwxyz0123456789._-", min_length=1)
+    session_days: int = Field(30, ge=1)
+
+    # Extensions
+    extension_digits: int = Field(4, ge=2, le=15)
+    reserved_extensions: list[Annotated[str, AfterValidator(_number_range)]] = []
+    reserved_name_prefixes: list[str] = []
+    extensions_per_user: int = Field(50, ge=1)
+
+    # The controller's own doors
+    http_host: str = "0.0.0.0"  # noqa: S104  # phones on the local network must reach it
+    http_port: Port = 8000
+    tftp_port: Port = 6969
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Asterisk
+    asterisk_root: Path | None = None
+    asterisk_context: str = Field("muru", pattern=r"^[a-z][a-z0-9_-]{0,30}$")
+    sip_host: str = "0.0.0.0"  # noqa: S104  # as above
+    sip_port: Port = 5060
+    sip_tls_port: Port = 5061
+    tls_certificate: Path | None = None
+    tls_private_key: Path | None = None
+    rtp_port_first: Port = 10000
+    rtp_port_last: Port = 20000
+    asterisk_http_port: Port = 8088
+    sip_domain: str | None = None
+    max_contacts: int = Field(4, ge=1, le=20)
+    qualify_frequency: Seconds = 60
+    ami_host: str = "127.0.0.1"
+    ami_port: Port = 5038
+    ami_username: str = Field("muru", pattern=r"^[A-Za-z0-9_-]+$")
+    ami_secret: SecretStr | None = None
+    ari_username: str = Field("muru", pattern=r"^[A-Za-z0-9_-]+$")
+    ari_secret: SecretStr | None = None
+    sync_interval: int = Field(300, ge=5)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            raise ValueError("MURU_TLS_CERTIFICATE and MURU_TLS_PRIVATE_KEY go together")
+        if self.rtp_port_first >= self.rtp_port_last:
+            raise ValueError("MURU_RTP_PORT_FIRST must be below MURU_RTP_PORT_LAST")
+        return self
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of muru's own tables; by default one SQLite file in ``data_dir``."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'muru.sqlite3').absolute()}"
+
+    @property
+    def asterisk_database(self) -> str:
+        """SQLAlchemy URL of Asterisk's realtime tables; by default the same database."""
+        if self.asterisk_database_url is not None:
+            return self.asterisk_database_url.get_secret_value()
+        return self.database
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings from the environment and ``.env``; *overrides* win.
+
+    Raises:
+        SettingsError: with every wrong or unknown setting by name, and what to do about it.
+    """
+    faults = dict(_unknown(_names_given()))
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        for fault in error.errors():
+            name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "together"
+            faults[name] = fault["msg"].removeprefix("Value error, ")
+    except SourceError as error:
+        # A list that is no JSON fails before validation; the text names the field.
+        field = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + field[1].upper() if field else "together"
+        faults[name] = 'not valid JSON; write lists as ["one","two"]'
+    else:
+        if not faults:
+            return settings
+    raise SettingsError(faults)
+
+
+def _names_given() -> set[str]:
+    names = {*os.environ, *dotenv_values(".env")}
+    return {name for name in names if name.startswith(PREFIX)}
+
+
+def _unknown(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    for name in sorted(set(names) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        yield name, "unknown setting" + (f"; did you mean {close[0]}?" if close else "")

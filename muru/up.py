@@ -1,0 +1,105 @@
+"""Runs the controller (``muru serve``), or it and Asterisk together (``muru up``)."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+from aiohttp import web
+
+from muru.app import create_app
+from muru.asterisk import config, program
+from muru.db import migrations
+from muru.db.sessions import Database
+from muru.errors import DatabaseUnavailable, MuruError
+from muru.keys import AMI, SITE
+from muru.services.users import ensure_administrator
+from muru.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_ASTERISK_PATIENCE = 20.0  # seconds until it is said that Asterisk is slow to come up
+
+
+async def up(settings: Settings) -> int:
+    """Start Asterisk and the controller, say where they are, and end both on Ctrl-C or SIGTERM."""
+    found = program.find(settings)
+    await _upgrade(settings)
+    folder = settings.data_dir.absolute() / "asterisk/etc"
+    config.write(settings, found, folder)
+    asterisk = program.Process(found, folder)
+    await asterisk.start()
+    try:
+        return await _run(settings, with_asterisk=True)
+    finally:
+        await asterisk.stop()
+
+
+async def serve(settings: Settings) -> int:
+    """Run the controller alone; Asterisk may be away, and come and go."""
+    return await _run(settings, with_asterisk=False)
+
+
+async def _upgrade(settings: Settings) -> None:
+    # Before Asterisk starts: SQLite's file has to be there, with its tables.
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database, settings.asterisk_database)
+    try:
+        await migrations.upgrade(database)
+    finally:
+        await database.dispose()
+
+
+async def _run(settings: Settings, *, with_asterisk: bool) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    app = create_app(settings)
+    # cleanup() ends what was started also when a later part does not start.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3)
+    try:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        except OSError as error:
+            raise MuruError(
+                f"Port {settings.http_port} of {settings.http_host} cannot be used: "
+                f"{error.strerror}. Set MURU_HTTP_PORT or MURU_HTTP_HOST."
+            ) from error
+        await _welcome(app, settings, with_asterisk=with_asterisk)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+async def _welcome(app: web.Application, settings: Settings, *, with_asterisk: bool) -> None:
+    if with_asterisk and not await app[AMI].wait_connected(_ASTERISK_PATIENCE):
+        _log.warning("Asterisk is not there yet: %s", app[AMI].state.reason)
+    address = _own_address() if settings.http_host in {"0.0.0.0", "::"} else settings.http_host  # noqa: S104
+    lines = [f"muru      http://{address}:{settings.http_port}"]
+    if with_asterisk:
+        sip = _own_address() if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104
+        lines.append(f"SIP       {sip}:{settings.sip_port} (UDP and TCP)")
+    try:
+        account = await ensure_administrator(app[SITE])
+    except DatabaseUnavailable as error:
+        lines.append(f"no administrator could be looked for: {error}")
+        account = None
+    if account is not None:
+        lines += [
+            f"user name {account[0]}",
+            f"password  {account[1]}   (shown this once)",
+        ]
+    print("\n".join([*lines, "Ctrl-C ends it."]), flush=True)  # noqa: T201
+
+
+def _own_address() -> str:
+    """Return the address by which this machine reaches others: most likely also what phones see."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nothing is sent
+        except OSError:
+            return "127.0.0.1"
+        address: str = probe.getsockname()[0]
+        return address
