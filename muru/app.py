@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
@@ -59,7 +59,9 @@ async def open_site(settings: Settings) -> AsyncIterator[Site]:
     await ami.start()
     site.effects.start()
     try:
-        await ami.wait_connected(_CLI_PATIENCE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLI_PATIENCE):
+                await ami.tried.wait()
         yield site
     finally:
         await site.effects.stop()
@@ -85,7 +87,7 @@ def _ami(settings: Settings) -> Ami:
 
 def _ari(settings: Settings) -> Ari:
     return Ari(
-        host=settings.ami_host,
+        host=settings.asterisk_http_host,
         port=settings.asterisk_http_port,
         username=settings.ari_username,
         secret=secrets_of(settings).ari,
@@ -124,12 +126,13 @@ def _add_flavor_routes(app: web.Application, registry: Registry, prefix: str) ->
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    """Bring the tables up to date where they are muru's own, and mend what a crash left behind."""
+    """Bring the tables up to date where the database is muru's own, else tell that they are not."""
     site = app[SITE]
     try:
         if site.settings.database_url is None:
             await migrations.upgrade(site.database)
-        await _sync(site, grace=0)
+        elif behind := await migrations.behind(site.database):
+            _log.error("Tables (%s) are not up to date: run muru db upgrade", ", ".join(behind))
     except DatabaseUnavailable as error:
         _log.error("%s; muru starts without it, and goes on trying", error)
     yield
@@ -157,6 +160,7 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
             await remove_orphan_contacts(site, app[AMI])
 
     app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
+    # Its first call mends what a crash may have left behind.
     await asyncio.gather(
         jobs.add(_SYNC_JOB, sync, site.settings.sync_interval),
         *(_add_job(site.registry, jobs, *each) for each in list(site.registry.active())),
@@ -177,8 +181,8 @@ async def _add_job(registry: Registry, jobs: Jobs, entry: Entry, flavor: PhoneFl
         registry.disable(entry, f"job: {error}")
 
 
-async def _sync(site: Site, *, grace: float = 5.0) -> None:
-    report = await reconcile(site, grace=grace)
+async def _sync(site: Site) -> None:
+    report = await reconcile(site)
     if report.changes:
         _log.warning(
             "Asterisk's tables differed from the extensions: %d rows mended", len(report.changes)

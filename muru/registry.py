@@ -1,11 +1,11 @@
 """Finds, checks and holds the phone flavors."""
 
-import importlib.util
+import importlib
 import inspect
 import logging
 import pkgutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -16,14 +16,37 @@ from pydantic import BaseModel
 
 import muru.flavors
 from muru.errors import Invalid
-from muru.flavor import CODECS, MediaDescriptor, PhoneFlavor
+from muru.flavor import (
+    CODECS,
+    AudioFormat,
+    ImageFormat,
+    MediaDescriptor,
+    MediaType,
+    PhoneFlavor,
+)
+from muru.jobs import LONGEST_INTERVAL
 from muru.paths import bundled
 from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "muru.flavors"
-_HOOKS = ("on_extension_create", "on_extension_update", "on_extension_delete")
+
+_HOOK = ("session", "asterisk_session", "user", "extension")
+_METHODS = {
+    "on_extension_create": _HOOK,
+    "on_extension_update": _HOOK,
+    "on_extension_delete": _HOOK,
+    "generate_routes": ("router",),
+    "job": (),
+    "get_codec": ("extension",),
+    "realtime_rows": ("extension",),
+}
+_FORMATS: dict[MediaType, type] = {
+    MediaType.AUDIO: AudioFormat,
+    MediaType.IMAGE: ImageFormat,
+    MediaType.RAW: type(None),
+}
 
 
 class FlavorFault(Exception):
@@ -119,7 +142,7 @@ class Registry:
 def discover(settings: Settings) -> Registry:
     """Find all flavors, and instantiate those that are enabled and sound."""
     registry = Registry()
-    muru.flavors.__path__[:] = [str(folder) for folder in _folders(settings)]
+    _look_in(_folders(settings))
     taken: dict[str, Source] = {}
     for source in _sources(settings):
         if source.module not in settings.enabled_phone_flavors:
@@ -169,7 +192,7 @@ def _add_module(registry: Registry, source: Source, settings: Settings) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise
         _log.error("flavor module %s cannot be imported", source.module, exc_info=error)
-        _add_fault(registry, entry, f"cannot be imported: {_describe(error)}")
+        _add_fault(registry, entry, f"cannot be imported: {describe(error)}")
         return
     classes = list(_classes(module))
     if not classes:
@@ -178,39 +201,37 @@ def _add_module(registry: Registry, source: Source, settings: Settings) -> None:
         _add_class(registry, source, flavor_class, settings)
 
 
-def _import(source: Source) -> ModuleType:
-    if isinstance(source.place, EntryPoint):
-        loaded = source.place.load()
-        if not isinstance(loaded, ModuleType):
-            raise FlavorFault("the entry point must name a module")
-        return loaded
-    name = f"muru.flavors.{source.module}"
-    known = sys.modules.get(name)
-    if known is not None and Path(known.__file__ or "").is_relative_to(source.place):
-        return known
-    # Found by folder, not by name alone, so that what is listed is what is run.
-    sys.modules.pop(name, None)
+def _look_in(folders: list[Path]) -> None:
+    """Have ``muru.flavors`` be what lies in *folders*.
+
+    What another application of this process imported from elsewhere stays its own: it keeps the
+    classes, but their modules' names mean something else from now on.
+    """
+    prefix = muru.flavors.__name__ + "."
+    for name, module in list(sys.modules.items()):
+        place = Path(getattr(module, "__file__", None) or "")
+        if name.startswith(prefix) and not any(place.is_relative_to(each) for each in folders):
+            del sys.modules[name]
+            vars(muru.flavors).pop(name.removeprefix(prefix), None)
+    muru.flavors.__path__[:] = [str(folder) for folder in folders]
     importlib.invalidate_caches()
-    finder = importlib.machinery.PathFinder.find_spec(name, [str(source.place)])
-    if finder is None or finder.loader is None:
-        raise FlavorFault("is no Python module")
-    module = importlib.util.module_from_spec(finder)
-    sys.modules[name] = module
-    try:
-        finder.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+
+
+def _import(source: Source) -> ModuleType:
+    if isinstance(source.place, Path):
+        # The folders are searched in the order in which they are listed: what is listed is run.
+        return importlib.import_module(f"{muru.flavors.__name__}.{source.module}")
+    loaded = source.place.load()
+    if not isinstance(loaded, ModuleType):
+        raise FlavorFault("the entry point must name a module")
+    return loaded
 
 
 def _classes(module: ModuleType) -> Iterator[type[PhoneFlavor]]:
-    for value in vars(module).values():
-        if (
-            inspect.isclass(value)
-            and issubclass(value, PhoneFlavor)
-            and value.__module__ == module.__name__
-        ):
+    """Return the classes to instantiate: those that *module* defines, be it in a submodule."""
+    for value in dict.fromkeys(filter(inspect.isclass, vars(module).values())):
+        home = f"{value.__module__}.".startswith(f"{module.__name__}.")
+        if home and issubclass(value, PhoneFlavor) and not inspect.isabstract(value):
             yield value
 
 
@@ -224,13 +245,16 @@ def _add_class(
         _check_names(registry, entry)
         flavor = flavor_class()
         flavor.settings = settings
+        _check_methods(flavor)
     except FlavorFault as fault:
         entry.phone_types = ()
         _add_fault(registry, entry, str(fault))
-    except Exception as error:
-        _log.exception("flavor %s cannot be instantiated", entry.name)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        _log.error("flavor %s cannot be instantiated", entry.name, exc_info=error)
         entry.phone_types = ()
-        _add_fault(registry, entry, f"cannot be instantiated: {_describe(error)}")
+        _add_fault(registry, entry, f"cannot be instantiated: {describe(error)}")
     else:
         registry.entries.append(entry)
         registry.add(entry, flavor)
@@ -259,8 +283,10 @@ def _check(flavor_class: type[PhoneFlavor]) -> None:
     _expect(isinstance(flavor_class.IS_SPECIAL, bool), "IS_SPECIAL must be True or False")
     interval = flavor_class.JOB_INTERVAL
     _expect(
-        isinstance(interval, int | float) and not isinstance(interval, bool) and interval > 0,
-        "JOB_INTERVAL must be a number of seconds above 0",
+        isinstance(interval, int | float)
+        and not isinstance(interval, bool)
+        and 0 < interval <= LONGEST_INTERVAL,
+        f"JOB_INTERVAL must be a number of seconds above 0, {LONGEST_INTERVAL:.0f} at most",
     )
     longest = flavor_class.MAX_EXTENSION_NAME_CHARS
     _expect(
@@ -270,11 +296,21 @@ def _check(flavor_class: type[PhoneFlavor]) -> None:
     _check_codecs(flavor_class.SUPPORTED_CODEC, types)
     _check_extra_fields(flavor_class.EXTRA_FIELDS)
     _check_media(flavor_class.MEDIA)
-    for hook in (*_HOOKS, "generate_routes", "get_codec", "realtime_rows"):
+
+
+def _check_methods(flavor: PhoneFlavor) -> None:
+    for name, arguments in _METHODS.items():
+        method = getattr(flavor, name)
+        _expect(callable(method), f"{name} must be a method")
         _expect(
-            not inspect.iscoroutinefunction(getattr(flavor_class, hook)),
-            f"{hook} must be an ordinary function, not async",
+            name == "job" or not inspect.iscoroutinefunction(method),
+            f"{name} must be an ordinary function, not async",
         )
+        try:
+            inspect.signature(method).bind(*arguments)
+        except TypeError:
+            expected = ", ".join(("self", *arguments))
+            raise FlavorFault(f"{name} must take ({expected})") from None
 
 
 def _expect(condition: bool, otherwise: str) -> None:
@@ -283,8 +319,8 @@ def _expect(condition: bool, otherwise: str) -> None:
 
 
 def _check_codecs(supported: Any, types: Iterable[str]) -> None:
-    values = list(supported.values()) if isinstance(supported, Mapping) else [supported]
-    if isinstance(supported, Mapping):
+    values = list(supported.values()) if isinstance(supported, dict) else [supported]
+    if isinstance(supported, dict):
         missing = sorted(set(types) - set(supported))
         _expect(not missing, f"SUPPORTED_CODEC says nothing of {', '.join(missing)}")
     for value in values:
@@ -307,7 +343,7 @@ def _check_extra_fields(extra_fields: Any) -> None:
     try:
         extra_fields.model_json_schema()
     except Exception as error:
-        raise FlavorFault(f"EXTRA_FIELDS has no JSON schema: {_describe(error)}") from error
+        raise FlavorFault(f"EXTRA_FIELDS has no JSON schema: {describe(error)}") from error
 
 
 def _check_media(media: Any) -> None:
@@ -317,7 +353,16 @@ def _check_media(media: Any) -> None:
         and all(isinstance(descriptor, MediaDescriptor) for descriptor in media.values()),
         "MEDIA must be a dict from names to MediaDescriptor",
     )
+    for name, descriptor in media.items():
+        expected = _FORMATS.get(descriptor.media_type)
+        _expect(expected is not None, f"MEDIA: {name!r} has a media_type that is no MediaType")
+        _expect(
+            isinstance(descriptor.out_format, expected or object),
+            f"MEDIA: the out_format of {name!r} does not fit its media_type",
+        )
 
 
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def describe(error: BaseException) -> str:
+    """Return what is told of an error in a flavor's code."""
+    name, text = type(error).__name__, str(error)
+    return f"{name}: {text}" if text else name

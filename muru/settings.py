@@ -5,16 +5,23 @@ all, and a test compares the two. Lists are written as JSON.
 """
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as SourceError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from muru.errors import SettingsError
 
@@ -39,6 +46,23 @@ def _number_range(entry: str) -> str:
     return entry
 
 
+def _list(given: object) -> object:
+    """Read a list as the environment gives it."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError:
+        raise ValueError('not valid JSON; write lists as ["one", "two"]') from None
+
+
+def _database(url: SecretStr) -> SecretStr:
+    from muru.db.sessions import parse_url
+
+    parse_url(url.get_secret_value())
+    return url
+
+
 def _path_segment(prefix: str) -> str:
     stripped = prefix.strip("/")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", stripped):
@@ -46,6 +70,11 @@ def _path_segment(prefix: str) -> str:
     if stripped in {"api", "metrics"}:
         raise ValueError(f"{stripped!r} is taken by muru itself")
     return stripped
+
+
+T = TypeVar("T")
+# Decoded here, not by pydantic-settings, which would stop at the first that is no JSON.
+JsonList = Annotated[list[T], NoDecode, BeforeValidator(_list)]
 
 
 class Settings(BaseSettings):
@@ -57,12 +86,12 @@ class Settings(BaseSettings):
 
     # Where things lie
     data_dir: Path = Path("data")
-    database_url: SecretStr | None = None
-    asterisk_database_url: SecretStr | None = None
+    database_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
+    asterisk_database_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
 
     # Flavors
-    enabled_phone_flavors: list[Annotated[str, AfterValidator(_module_name)]] = ["sip", "dummy"]
-    flavor_paths: list[Path] = []
+    enabled_phone_flavors: JsonList[Annotated[str, AfterValidator(_module_name)]] = ["sip", "dummy"]
+    flavor_paths: JsonList[Path] = []
     all_extension_types_public: bool = False
     telephoning_prefix: Annotated[str, AfterValidator(_path_segment)] = "telephoning"
 
@@ -73,8 +102,8 @@ class Settings(BaseSettings):
 
     # Extensions
     extension_digits: int = Field(4, ge=2, le=15)
-    reserved_extensions: list[Annotated[str, AfterValidator(_number_range)]] = []
-    reserved_name_prefixes: list[str] = []
+    reserved_extensions: JsonList[Annotated[str, AfterValidator(_number_range)]] = []
+    reserved_name_prefixes: JsonList[str] = []
     extensions_per_user: int = Field(50, ge=1)
 
     # The controller's own doors
@@ -93,6 +122,7 @@ class Settings(BaseSettings):
     tls_private_key: Path | None = None
     rtp_port_first: Port = 10000
     rtp_port_last: Port = 20000
+    asterisk_http_host: str = "127.0.0.1"
     asterisk_http_port: Port = 8088
     sip_domain: str | None = None
     max_contacts: int = Field(4, ge=1, le=20)
@@ -141,11 +171,6 @@ def load(**overrides: object) -> Settings:
         for fault in error.errors():
             name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "together"
             faults[name] = fault["msg"].removeprefix("Value error, ")
-    except SourceError as error:
-        # A list that is no JSON fails before validation; the text names the field.
-        field = re.search(r'field "(\w+)"', str(error))
-        name = PREFIX + field[1].upper() if field else "together"
-        faults[name] = 'not valid JSON; write lists as ["one","two"]'
     else:
         if not faults:
             return settings

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_BOOT_LOOKS, _BOOT_PAUSE = 50, 0.1  # times, seconds
 _ASTERISK_PATIENCE = 20.0  # seconds until it is said that Asterisk is slow to come up
 
 
@@ -30,6 +32,7 @@ async def up(settings: Settings) -> int:
     asterisk = program.Process(found, folder)
     await asterisk.start()
     try:
+        await _wait_for_ami(settings)
         return await _run(settings, with_asterisk=True)
     finally:
         await asterisk.stop()
@@ -38,6 +41,16 @@ async def up(settings: Settings) -> int:
 async def serve(settings: Settings) -> int:
     """Run the controller alone; Asterisk may be away, and come and go."""
     return await _run(settings, with_asterisk=False)
+
+
+async def _wait_for_ami(settings: Settings) -> None:
+    """Give Asterisk the second that it takes to boot, so that no failed attempt alarms anybody."""
+    for _ in range(_BOOT_LOOKS):
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(settings.ami_host, settings.ami_port)
+            writer.close()
+            return
+        await asyncio.sleep(_BOOT_PAUSE)
 
 
 async def _upgrade(settings: Settings) -> None:

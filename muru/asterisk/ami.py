@@ -101,6 +101,7 @@ class Ami:
         self._loss_callbacks: list[Callable[[], None]] = []
         self._state = LinkState(connected=False, since=datetime.now(UTC), reason="not started")
         self._connected = asyncio.Event()
+        self.tried = asyncio.Event()  # whether the first attempt has ended, well or not
         self._link: _Link | None = None  # only while logged in
         self._told: set[type[Exception]] = set()  # kinds of trouble that are in the log already
         self._task: asyncio.Task[None] | None = None
@@ -240,6 +241,7 @@ class Ami:
         link.lost.add_done_callback(lambda _: self._went_down(link))
         self._pause = self._backoff[0]
         self._told.clear()
+        self.tried.set()
         self._set_state(connected=True, reason="")
         log.info("Logged in to Asterisk's manager interface at %s:%d", self._host, self._port)
         for callback in self._login_callbacks:
@@ -260,6 +262,7 @@ class Ami:
         level = logging.DEBUG if kind in self._told else logging.WARNING
         log.log(level, "No link to Asterisk at %s:%d: %s", self._host, self._port, reason)
         self._told.add(kind)
+        self.tried.set()
         self._set_state(connected=False, reason=reason)
 
     def _set_state(self, *, connected: bool, reason: str) -> None:

@@ -36,6 +36,21 @@ async def upgrade(database: Database) -> list[str]:
     return done
 
 
+async def behind(database: Database) -> list[str]:
+    """Return the histories (``own``, ``realtime``) whose tables are not up to date.
+
+    Raises:
+        DatabaseUnavailable: a database is away.
+    """
+    late = []
+    async with database.connect_for_migration() as connections:
+        for history, connection in zip(HISTORIES, connections, strict=True):
+            current, head = await connection.run_sync(_versions, history)
+            if current != head:
+                late.append(history)
+    return late
+
+
 def config(history: str) -> Config:
     """Return alembic's configuration for ``own`` or ``realtime``."""
     configuration = Config()
@@ -47,17 +62,23 @@ def config(history: str) -> Config:
 
 
 def _upgrade(connection: Connection, history: str) -> list[str]:
+    before, head = _versions(connection, history)
+    if before == head:
+        return []
     configuration = config(history)
     configuration.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(configuration)
+    command.upgrade(configuration, "head")
+    return [f"{history}: {before or 'empty'} -> {head}"]
+
+
+def _versions(connection: Connection, history: str) -> tuple[str | None, str | None]:
+    """Return the version of the tables, and the newest."""
+    configuration = config(history)
     context = MigrationContext.configure(
         connection, opts={"version_table": configuration.attributes["version_table"]}
     )
-    before, head = context.get_current_revision(), script.get_current_head()
-    if before == head:
-        return []
-    command.upgrade(configuration, "head")
-    return [f"{history}: {before or 'empty'} -> {head}"]
+    script = ScriptDirectory.from_config(configuration)
+    return context.get_current_revision(), script.get_current_head()
 
 
 def _check_columns(connection: Connection) -> None:
