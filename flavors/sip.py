@@ -9,7 +9,16 @@ from muru.asterisk.dialplan import DIAL_SIP
 from muru.asterisk.escape import caller_id
 from muru.db import realtime
 from muru.db.realtime import DialplanStep, PsAor, PsAuth, PsEndpoint
-from muru.flavor import CODEC, CODECS, Extension, Invalid, PhoneFlavor, RealtimeRow, User
+from muru.flavor import (
+    CODEC,
+    CODECS,
+    Extension,
+    Invalid,
+    PhoneFlavor,
+    RealtimeRow,
+    SupportedCodec,
+    User,
+)
 
 
 class SIPFields(BaseModel):
@@ -34,20 +43,20 @@ class SIP(PhoneFlavor):
     PHONE_TYPES: ClassVar[list[str]] = ["SIP"]
     DISPLAY_INDEX = 100
     EXTRA_FIELDS: ClassVar[type[BaseModel] | None] = SIPFields
-    SUPPORTED_CODEC = CODECS
+    SUPPORTED_CODEC: ClassVar[SupportedCodec] = CODECS
     MAX_EXTENSION_NAME_CHARS = 40
 
     def on_extension_create(
         self, session: Session, asterisk_session: Session, user: User, extension: Extension
     ) -> None:
         del session, user
-        realtime.replace(asterisk_session, extension.number, self.realtime_rows(extension))
+        self._write_account(asterisk_session, extension)
 
     def on_extension_update(
         self, session: Session, asterisk_session: Session, user: User, extension: Extension
     ) -> None:
         del session, user
-        realtime.replace(asterisk_session, extension.number, self.realtime_rows(extension))
+        self._write_account(asterisk_session, extension)
 
     def on_extension_delete(
         self, session: Session, asterisk_session: Session, user: User, extension: Extension
@@ -58,16 +67,10 @@ class SIP(PhoneFlavor):
     def get_codec(self, extension: Extension | None) -> CODEC | tuple[CODEC, ...]:
         """Put the codec that the person chose before the others that the phone type supports."""
         supported = super().get_codec(extension)
-        chosen = extension.extra_fields.get("codec") if extension else None
-        if chosen is None:
+        chosen = self._chosen_codec(extension)
+        if chosen is None or chosen not in _tuple(supported):
             return supported
-        codecs = (supported,) if isinstance(supported, str) else supported
-        if chosen not in codecs:
-            raise Invalid(
-                f"This phone type does not support {chosen}.",
-                {"extra_fields.codec": f"choose one of {', '.join(codecs)}"},
-            )
-        return (chosen, *(codec for codec in codecs if codec != chosen))
+        return (chosen, *(codec for codec in _tuple(supported) if codec != chosen))
 
     def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
         number, codecs = extension.number, self.get_codec(extension)
@@ -111,3 +114,25 @@ class SIP(PhoneFlavor):
                 appdata=f"{DIAL_SIP},{number},1",
             ),
         ]
+
+    def _write_account(self, asterisk_session: Session, extension: Extension) -> None:
+        # Checked here and not in get_codec: an account must be readable also when its phone type
+        # does not support any more what was chosen once.
+        supported, chosen = _tuple(super().get_codec(extension)), self._chosen_codec(extension)
+        if chosen is not None and chosen not in supported:
+            raise Invalid(
+                f"This phone type does not support {chosen}.",
+                {"extra_fields.codec": f"choose one of {', '.join(supported)}"},
+            )
+        realtime.replace(asterisk_session, extension.number, self.realtime_rows(extension))
+
+    def _chosen_codec(self, extension: Extension | None) -> CODEC | None:
+        """Return the codec in the extra fields, unless a flavor has fields of its own there."""
+        if extension is None or not issubclass(self.EXTRA_FIELDS or BaseModel, SIPFields):
+            return None
+        chosen: CODEC | None = extension.extra_fields.get("codec")
+        return chosen
+
+
+def _tuple(codecs: CODEC | tuple[CODEC, ...]) -> tuple[CODEC, ...]:
+    return (codecs,) if isinstance(codecs, str) else tuple(codecs)

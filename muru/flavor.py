@@ -1,4 +1,4 @@
-"""All that the author of a phone flavor imports, beside ``from .sip import SIP``.
+"""All that the author of a phone flavor imports, beside ``from muru.flavors.sip import SIP``.
 
 A flavor is one Python module in ``flavors/`` (or in a folder of ``MURU_FLAVOR_PATHS``, or offered
 by a distribution through the entry point group ``muru.flavors``) with a class that inherits
@@ -18,7 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from muru.db import sessions
+from muru.db import open_sessions
 from muru.db.models import Extension, User
 from muru.db.realtime import RealtimeRow
 from muru.errors import Invalid
@@ -36,12 +36,14 @@ __all__ = [
     "PhoneFlavor",
     "RealtimeRow",
     "Settings",
+    "SupportedCodec",
     "User",
-    "sessions",
+    "open_sessions",
 ]
 
 CODEC: TypeAlias = Literal["g722", "alaw", "ulaw", "g726", "gsm", "lpc10"]
 CODECS: tuple[CODEC, ...] = get_args(CODEC)
+SupportedCodec: TypeAlias = CODEC | tuple[CODEC, ...] | dict[str, CODEC | tuple[CODEC, ...]]
 
 
 class MediaType(StrEnum):
@@ -115,9 +117,7 @@ class PhoneFlavor:
 
     #: One codec, or several in order of preference, for all phone types; or a dict with either for
     #: each of PHONE_TYPES.
-    SUPPORTED_CODEC: ClassVar[CODEC | tuple[CODEC, ...] | dict[str, CODEC | tuple[CODEC, ...]]] = (
-        "g722"
-    )
+    SUPPORTED_CODEC: ClassVar[SupportedCodec] = "g722"
 
     #: The longest name that an extension may have, in characters.
     MAX_EXTENSION_NAME_CHARS: ClassVar[int] = 20
@@ -154,10 +154,13 @@ class PhoneFlavor:
 
             @router.get("/{mac}.cfg")
             async def configuration(request: web.Request) -> web.Response:
-                async with sessions(request) as (session, asterisk_session):
+                async with open_sessions(request) as (session, asterisk_session):
                     ...
 
-        They are open to anybody: what a phone must prove is up to the handler.
+        A handler may do without the request, and return anything that JSON has instead of a
+        response. One that is not ``async`` runs in a thread, and cannot open the sessions.
+
+        The routes are open to anybody: what a phone must prove is up to the handler.
         """
 
     def job(self) -> None:

@@ -116,7 +116,8 @@ class Registry:
         """
         flavor = self._by_type.get(phone_type)
         if flavor is None:
-            offered = ", ".join(repr(name) for name in self._by_type) or "none"
+            types = [repr(each) for entry, _ in self.active() for each in entry.phone_types]
+            offered = ", ".join(types) or "none"
             raise Invalid(
                 f"There is no phone type {phone_type!r} here.", {"type": f"choose one of {offered}"}
             )

@@ -10,7 +10,7 @@ from muru.keys import SITE
 
 
 @asynccontextmanager
-async def sessions(request: web.Request) -> AsyncIterator[tuple[AsyncSession, AsyncSession]]:
+async def open_sessions(request: web.Request) -> AsyncIterator[tuple[AsyncSession, AsyncSession]]:
     """Give the handler of a flavor's route both sessions: muru's own, and Asterisk's.
 
     They are one transaction, which commits at the end of the block (Asterisk is then told what
