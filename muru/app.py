@@ -1,9 +1,12 @@
 """Puts the parts together: one application per call, with no state shared between two."""
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import Any
 
 from aiohttp import web
 
@@ -17,11 +20,11 @@ from muru.asterisk.effects import Effects
 from muru.asterisk.registrations import Registrations
 from muru.db import migrations
 from muru.db.sessions import Database
-from muru.errors import DatabaseUnavailable
+from muru.errors import DatabaseUnavailable, MuruError
 from muru.flavor import PhoneFlavor
 from muru.jobs import Jobs
 from muru.keys import AMI, JOBS, LOGIN_LIMITER, REGISTRATIONS, SITE
-from muru.registry import Entry, Registry, discover
+from muru.registry import Entry, Registry, describe, discover
 from muru.services import phones
 from muru.services.reconcile import reconcile, remove_orphan_contacts
 from muru.services.site import Site
@@ -31,7 +34,7 @@ from muru.settings import Settings
 _log = logging.getLogger(__name__)
 
 _MODULES = (auth, users, extensions, registrations, system)
-_SYNC_JOB = "sync"
+_SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
 _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
 
 
@@ -59,6 +62,7 @@ async def open_site(settings: Settings) -> AsyncIterator[Site]:
     await ami.start()
     site.effects.start()
     try:
+        await _prepare_tables(site)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLI_PATIENCE):
                 await ami.tried.wait()
@@ -101,10 +105,13 @@ def _create_site(settings: Settings, effects: Effects) -> Site:
 
 def _add_api(app: web.Application) -> None:
     routes = [route for module in _MODULES for route in module.endpoints.routes]
-    document = openapi.document(routes)
+
+    @cache  # made when it is asked for: that takes as long as all the rest of the start
+    def document() -> dict[str, Any]:
+        return openapi.document(routes)
 
     async def describe(_: web.Request) -> web.Response:
-        return json_response(document)
+        return json_response(document())
 
     for route in routes:
         app.router.add_route(route.method, route.path, route.handle)
@@ -118,25 +125,57 @@ def _add_flavor_routes(app: web.Application, registry: Registry, prefix: str) ->
             flavor.generate_routes(router)
             if router:
                 subapp = web.Application()
-                subapp.add_routes(router)
+                subapp.add_routes([_as_aiohttp_has_it(route) for route in router])
                 app.add_subapp(f"/{prefix}/{entry.name}/", subapp)
-        except Exception as error:
-            _log.exception("flavor %s cannot add its routes", entry.name)
-            registry.disable(entry, f"generate_routes: {type(error).__name__}: {error}")
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            _log.error("flavor %s cannot add its routes", entry.name, exc_info=error)
+            registry.disable(entry, f"generate_routes: {describe(error)}")
+
+
+def _as_aiohttp_has_it(route: web.AbstractRouteDef) -> web.AbstractRouteDef:
+    """Let a flavor's handler be plainer than aiohttp's: see ``PhoneFlavor.generate_routes``."""
+    if not isinstance(route, web.RouteDef) or inspect.isclass(route.handler):
+        return route
+    handler: Callable[..., Any] = route.handler
+    in_loop, asks = inspect.iscoroutinefunction(handler), inspect.signature(handler).parameters
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        arguments = (request,) if asks else ()
+        call = handler(*arguments) if in_loop else asyncio.to_thread(handler, *arguments)
+        answer = await call
+        if inspect.isawaitable(answer):  # a decorator can hide that the handler is async
+            answer = await answer
+        return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
+
+    return web.RouteDef(route.method, route.path, handle, route.kwargs)
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    """Bring the tables up to date where the database is muru's own, else tell that they are not."""
     site = app[SITE]
     try:
-        if site.settings.database_url is None:
-            await migrations.upgrade(site.database)
-        elif behind := await migrations.behind(site.database):
-            _log.error("Tables (%s) are not up to date: run muru db upgrade", ", ".join(behind))
+        await _prepare_tables(site)
     except DatabaseUnavailable as error:
         _log.error("%s; muru starts without it, and goes on trying", error)
+    except MuruError as error:
+        _log.error("%s", error)
     yield
     await site.database.dispose()
+
+
+async def _prepare_tables(site: Site) -> None:
+    """Bring the tables up to date where the database is muru's own.
+
+    Raises:
+        MuruError: it is not, and they are not up to date.
+        DatabaseUnavailable: it is away.
+    """
+    if site.settings.database_url is None:
+        site.settings.make_data_dir()
+        await migrations.upgrade(site.database)
+    elif behind := await migrations.behind(site.database):
+        raise MuruError(f"The tables ({', '.join(behind)}) are not up to date: run muru db upgrade")
 
 
 async def _asterisk(app: web.Application) -> AsyncIterator[None]:

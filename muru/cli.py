@@ -23,18 +23,19 @@ from muru.settings import Settings, load
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        " ".join(arguments).encode()
+    except UnicodeEncodeError:
+        parser.error("the arguments are not in UTF-8")
     try:
         settings = load()
         _set_up_logging(settings, verbose=options.run in {_up, _serve})
         return asyncio.run(options.run(settings, options)) or 0
-    except SettingsError as error:
-        return _complain(error.message, 2)
-    except Invalid as error:
-        details = "".join(f" {field}: {fault}." for field, fault in error.fields.items())
-        return _complain(error.message + details, 1)
     except MuruError as error:
-        return _complain(error.message, 1)
+        return _complain(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -42,9 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _complain(text: str, code: int) -> int:
-    print(f"muru: {text}", file=sys.stderr)
-    return code
+def _complain(error: MuruError) -> int:
+    fields = error.fields if isinstance(error, Invalid) else {}
+    details = (f"{field}: {fault}." for field, fault in fields.items())
+    print("muru:", error.message, *details, file=sys.stderr)
+    return 2 if isinstance(error, SettingsError) else 1
 
 
 def _set_up_logging(settings: Settings, *, verbose: bool) -> None:
@@ -52,8 +55,9 @@ def _set_up_logging(settings: Settings, *, verbose: bool) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # These tell of every request, or of every migration step, what is told better elsewhere.
-    for name in ("aiohttp.access", "alembic"):
+    # These tell of every request, or of every migration step, what is told better elsewhere; the
+    # last tells all values of a statement, passwords among them.
+    for name in ("aiohttp.access", "alembic", "aiosqlite"):
         logging.getLogger(name).setLevel("WARNING")
 
 
@@ -232,7 +236,7 @@ async def _db_upgrade(settings: Settings, _: argparse.Namespace) -> None:
     from muru.db import migrations
     from muru.db.sessions import Database
 
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.make_data_dir()
     database = Database(settings.database, settings.asterisk_database)
     try:
         done = await migrations.upgrade(database)
@@ -331,6 +335,8 @@ async def _extension_create(settings: Settings, options: argparse.Namespace) -> 
         extra = json.loads(options.extra)
     except ValueError as error:
         raise Invalid(f"--extra is no JSON: {error}") from None
+    if not isinstance(extra, dict):
+        raise Invalid('--extra is no JSON object: write {"field": "value"}')
     new = extensions.NewExtension(
         type=options.type,
         name=options.name,

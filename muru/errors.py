@@ -12,6 +12,7 @@
     ├── TooManyRequests       429
     ├── Unavailable           503  a part that is needed is away; try again
     │   ├── DatabaseUnavailable
+    │   │   └── DatabaseDeadlock   undone in favour of another transaction; try it again
     │   ├── AmiUnavailable         Asterisk's manager interface is not connected
     │   │   └── AmiTimeout         it is connected and did not answer in time
     │   └── AriUnavailable         Asterisk's REST interface does not answer as it should
@@ -23,6 +24,9 @@ middleware and the command line turn these into answers.
 """
 
 from collections.abc import Mapping
+from typing import Self
+
+from pydantic import ValidationError
 
 
 class MuruError(Exception):
@@ -37,6 +41,11 @@ class MuruError(Exception):
         if key is not None:
             self.key = key
 
+    @property
+    def public(self) -> str:
+        """What anybody may read of it; ``message`` is for the operator."""
+        return self.message
+
 
 class Invalid(MuruError):
     """The input does not fit. ``fields`` maps paths of fields (``extra_fields.mac``) to faults."""
@@ -49,6 +58,17 @@ class Invalid(MuruError):
     ) -> None:
         super().__init__(message, key=key)
         self.fields = dict(fields or {})
+
+    @classmethod
+    def of(cls, error: ValidationError, *path: str) -> Self:
+        """Return what pydantic found, as the faults of fields below *path*."""
+        fields = {
+            ".".join((*path, *map(str, fault["loc"]))) or "body": fault["msg"].removeprefix(
+                "Value error, "
+            )
+            for fault in error.errors()
+        }
+        return cls("Some fields do not fit.", fields)
 
 
 class HookRefused(Invalid):
@@ -93,6 +113,16 @@ class Unavailable(MuruError):
 
 class DatabaseUnavailable(Unavailable):
     key = "database-unavailable"
+
+    @property
+    def public(self) -> str:
+        return (
+            "The database is not available at the moment; try again."  # its address is not theirs
+        )
+
+
+class DatabaseDeadlock(DatabaseUnavailable):
+    key = "database-deadlock"
 
 
 class AmiUnavailable(Unavailable):

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from muru.errors import SettingsError
+from muru.errors import MuruError, SettingsError
 
 PREFIX = "MURU_"
 
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     # Accounts
     account_registration: Literal["open", "invite"] = "open"
     username_characters: str = Field("abcdefghijklmnopqrstuvwxyz0123456789._-", min_length=1)
-    session_days: int = Field(30, ge=1)
+    session_days: int = Field(30, ge=1, le=3650)
 
     # Extensions
     extension_digits: int = Field(4, ge=2, le=15)
@@ -157,6 +157,17 @@ class Settings(BaseSettings):
             return self.asterisk_database_url.get_secret_value()
         return self.database
 
+    def make_data_dir(self) -> None:
+        """Create the data folder, for the owner of the process alone.
+
+        Raises:
+            MuruError: it cannot be created.
+        """
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise MuruError(f"The data folder cannot be used: {error}") from error
+
 
 def load(**overrides: object) -> Settings:
     """Read the settings from the environment and ``.env``; *overrides* win.
@@ -178,12 +189,15 @@ def load(**overrides: object) -> Settings:
 
 
 def _names_given() -> set[str]:
-    names = {*os.environ, *dotenv_values(".env")}
+    try:
+        names = {*os.environ, *dotenv_values(".env")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError({".env": f"cannot be read: {error}"}) from error
     return {name for name in names if name.startswith(PREFIX)}
 
 
 def _unknown(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    known = [PREFIX + field.upper() for field in Settings.model_fields]
-    for name in sorted(set(names) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1)
-        yield name, "unknown setting" + (f"; did you mean {close[0]}?" if close else "")
+    known = [field.upper() for field in Settings.model_fields]
+    for name in sorted(set(names) - {PREFIX + each for each in known}):
+        close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+        yield name, "unknown setting" + (f"; did you mean {PREFIX}{close[0]}?" if close else "")

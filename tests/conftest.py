@@ -30,6 +30,15 @@ from muru.services import passwords, users
 from muru.services.site import OPERATOR, Site
 from muru.settings import Settings
 from tests import sip
+from tests.databases import (  # noqa: F401  # fixtures
+    Databases,
+    create_database,
+    database_url,
+    databases,
+    kept_databases,
+    mariadb,
+    postgresql,
+)
 
 AppTestClient = TestClient[web.Request, web.Application]
 AppClient = Callable[[web.Application], Awaitable[AppTestClient]]
@@ -42,7 +51,7 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make argon2 cheap: what is tested is that it is used, not that it is slow."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_NOBODY", hasher.hash("nobody"))
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +101,14 @@ def make_settings(tmp_path: Path, empty_database: Path) -> Callable[..., Setting
 
 
 @pytest.fixture
-def settings(make_settings: Callable[..., Settings]) -> Settings:
-    """Return settings of a site whose Asterisk is away."""
-    return make_settings()
+def settings(make_settings: Callable[..., Settings], request: pytest.FixtureRequest) -> Settings:
+    """Return settings of a site whose Asterisk is away; see :func:`configured`."""
+    return make_settings(**getattr(request, "param", {}))
+
+
+def configured(**settings: Any) -> pytest.MarkDecorator:
+    """Mark a test that needs certain settings."""
+    return pytest.mark.parametrize("settings", [pytest.param(settings, id="")], indirect=True)
 
 
 @asynccontextmanager
@@ -113,6 +127,19 @@ async def open_test_site(settings: Settings) -> AsyncIterator[Site]:
 @pytest.fixture
 async def site(settings: Settings) -> AsyncIterator[Site]:
     """A site with a user ``owner``, whose Asterisk is away."""
+    async with open_test_site(settings) as opened:
+        await users.create_user(opened, OPERATOR, "owner", PASSWORD)
+        yield opened
+
+
+@pytest.fixture
+async def any_site(
+    make_settings: Callable[..., Settings],
+    databases: Databases,  # noqa: F811
+) -> AsyncIterator[Site]:
+    """As ``site``, on each kind of database, and on each pair of two, in turn."""
+    own, asterisk = map(SecretStr, databases)
+    settings = make_settings(database_url=own, asterisk_database_url=asterisk)
     async with open_test_site(settings) as opened:
         await users.create_user(opened, OPERATOR, "owner", PASSWORD)
         yield opened
@@ -221,7 +248,9 @@ StartStack = Callable[..., Awaitable[Stack]]
 
 @pytest.fixture
 async def start_stack(
-    make_settings: Callable[..., Settings], start: Callable[[Settings], Awaitable[World]]
+    make_settings: Callable[..., Settings],
+    start: Callable[[Settings], Awaitable[World]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[StartStack]:
     """Return a function that starts Asterisk and the application, as ``muru up`` does.
 
@@ -231,7 +260,7 @@ async def start_stack(
     running: list[program.Process] = []
 
     async def start_both(**overrides: Any) -> Stack:
-        settings = make_settings(**{**_asterisk_ports(), **overrides})
+        settings = make_settings(**{**asterisk_ports(), **overrides})
         found = program.find(settings)
         folder = settings.data_dir.absolute() / "asterisk/etc"
         config.write(settings, found, folder)
@@ -240,10 +269,13 @@ async def start_stack(
         await asterisk.start()
         world = await start(settings)
         assert await world.app[AMI].wait_connected(30), world.app[AMI].state.reason
+        # Before that it lets muru log in, but not phones.
+        await asyncio.to_thread(asterisk.command_line, "core waitfullybooted")
         await world.app[REGISTRATIONS].ready.wait()
         return Stack(world.app, world.nobody, world.alice, world.root, asterisk=asterisk)
 
     yield start_both
+    monkeypatch.setattr(program, "_STOP_TRIES", 0)  # killed: it takes a second to end by itself
     for asterisk in running:
         await asterisk.stop()
 
@@ -254,7 +286,7 @@ async def stack(start_stack: StartStack) -> Stack:
     return await start_stack()
 
 
-def _asterisk_ports() -> dict[str, Any]:
+def asterisk_ports() -> dict[str, Any]:
     first = free_port()
     rtp = 20000 + (first * 7) % 400 * 100
     return {

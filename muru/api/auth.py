@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field, SecretStr
 from muru.api.routing import COOKIE, Call, Endpoints, Input, json_response
 from muru.api.users import UserView
 from muru.db.models import TokenKind
-from muru.errors import Unauthenticated
 from muru.keys import LOGIN_LIMITER
 from muru.services import users
 
@@ -59,15 +58,10 @@ async def log_in(call: Call, body: Credentials) -> LoginView:
     """Log in, by cookie or bearer token."""
     limiter = call.request.config_dict[LOGIN_LIMITER]
     keys = (f"user {body.username.strip().lower()}", f"address {call.request.remote}")
-    limiter.check(*keys)
-    try:
+    async with limiter.attempt(*keys):
         login = await users.log_in(
             call.site, body.username, body.password.get_secret_value(), body.kind, body.label
         )
-    except Unauthenticated:
-        limiter.failed(*keys)
-        raise
-    limiter.succeeded(*keys)
     by_cookie = body.kind is TokenKind.SESSION
     response = json_response(
         LoginView(

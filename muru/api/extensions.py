@@ -58,22 +58,15 @@ class NewExtensionBody(Input):
 class ExtensionPatch(Input):
     """Only what is given changes. *extra_fields* is replaced as a whole."""
 
-    type: Annotated[str, Field(max_length=100)] | None = None
-    name: Annotated[str, Field(max_length=500)] | None = None
-    info: Annotated[str, Field(max_length=2000)] | None = None
-    public: bool | None = None
+    type: str = Field("", max_length=100)
+    name: str = Field("", max_length=500)
+    info: str = Field("", max_length=2000)
+    public: bool = False
     location: Location | None = None
-    extra_fields: dict[str, Any] | None = None
+    extra_fields: dict[str, Any] = Field(default_factory=dict)
 
     def change(self) -> extensions.ExtensionChange:
-        given = self.model_dump(exclude_unset=True)
-        return extensions.ExtensionChange(
-            **{
-                name: value
-                for name, value in given.items()
-                if value is not None or name == "location"
-            }
-        )
+        return extensions.ExtensionChange(**self.model_dump(exclude_unset=True))
 
 
 class ExtensionView(BaseModel):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -25,8 +26,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        phrase = HTTPStatus(error.status).phrase
-        response = problem(error.status, phrase.lower().replace(" ", "-"), _detail(request, error))
+        response = problem(error.status, _key(error), _detail(request, error))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
@@ -62,7 +62,7 @@ def problem(
 
 def _from_muru_error(error: MuruError) -> web.Response:
     fields = error.fields if isinstance(error, Invalid) else None
-    response = problem(error.status, error.key, error.message, fields)
+    response = problem(error.status, error.key, error.public, fields)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooManyRequests):
@@ -70,6 +70,12 @@ def _from_muru_error(error: MuruError) -> web.Response:
     if error.status >= 500:
         _log.warning("answered %s: %s", error.status, error.message)
     return response
+
+
+def _key(error: web.HTTPException) -> str:
+    # Not from the phrase of the status: that of 413 is another one since Python 3.13.
+    words = re.findall("[A-Z][a-z]+", type(error).__name__.removeprefix("HTTP"))
+    return "-".join(words).lower()
 
 
 def _detail(request: web.Request, error: web.HTTPException) -> str:

@@ -14,13 +14,12 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from muru.db.models import TokenKind
-from muru.errors import Forbidden, Invalid, Unauthenticated
+from muru.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from muru.keys import SITE
 from muru.services import users
 from muru.services.site import Actor, Site
@@ -38,11 +37,18 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:  # PostgreSQL cannot even look for it
+            raise ValueError("remove the invisible character U+0000")
+        return value
+
 
 class PageQuery(Input):
     """The part of a list that is wanted."""
 
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=1_000_000_000)
     limit: int = Field(50, ge=1, le=1000)
     search: str = Field("", max_length=100)
 
@@ -58,7 +64,10 @@ class Call:
 
     def path(self, name: str) -> str:
         """Return the variable part *name* of the path."""
-        return self.request.match_info[name]
+        value = self.request.match_info[name]
+        if "\0" in value:
+            raise NotFound(f"There is nothing at {self.request.path}.")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ async def _identify(request: web.Request, access: Access) -> Call:
     site = request.config_dict[SITE]
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if access == "anybody":
+        _refuse_other_sites(request)  # or they could log a browser in, as somebody else
         return Call(request, site, _NOBODY)
     if scheme.lower() == "bearer" and secret:
         actor, login_id = await users.authenticate(site, secret.strip(), TokenKind.BEARER)
@@ -168,23 +178,19 @@ def _refuse_other_sites(request: web.Request) -> None:
         return
     origin = request.headers.get("Origin")
     from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}
-    if from_elsewhere or (origin is not None and urlsplit(origin).netloc != request.host):
+    if from_elsewhere or (origin is not None and origin.partition("://")[2] != request.host):
         raise Forbidden("This request comes from a page of another site.", key="cross-site")
 
 
 async def _read_json(request: web.Request) -> Any:
     try:
         return json.loads(await request.text() or "{}")
-    except (ValueError, LookupError) as error:
-        raise Invalid(f"The body is no JSON in UTF-8: {error}", key="no-json") from error
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError) as error:
+        raise web.HTTPBadRequest(text=f"The body is no JSON in UTF-8: {error}") from error
 
 
 def _parse(model: type[BaseModel], given: Any) -> BaseModel:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        fields = {
-            ".".join(map(str, fault["loc"])) or "body": fault["msg"].removeprefix("Value error, ")
-            for fault in error.errors()
-        }
-        raise Invalid("Some fields do not fit.", fields) from error
+        raise Invalid.of(error) from error

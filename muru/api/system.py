@@ -57,7 +57,7 @@ async def list_flavors(call: Call) -> list[FlavorView]:
     jobs = call.request.config_dict[JOBS]
     listed = []
     for entry in call.site.registry.listing():
-        state = jobs.state(entry.name)
+        state = jobs.state(entry.name) if entry.flavor else None
         job = (
             JobView(**{name: getattr(state, name) for name in JobView.model_fields})
             if state

@@ -1,12 +1,13 @@
 """Accounts and invites."""
 
-from datetime import datetime
-from typing import Self
+from datetime import UTC, datetime
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr
 
 from muru.api.routing import Call, Endpoints, Input, PageQuery
 from muru.db.models import Invite, Role, User
+from muru.keys import LOGIN_LIMITER
 from muru.services import invites, users
 
 endpoints = Endpoints()
@@ -49,11 +50,18 @@ class UserPatch(Input):
         )
 
 
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the years that can be kept") from None
+
+
 class NewInvite(Input):
     """*max_uses* None lets any number of people in, *expires_at* None at any time."""
 
     max_uses: int | None = Field(1, ge=1, le=100_000)
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
     note: str = Field("", max_length=200)
 
 
@@ -79,8 +87,7 @@ async def get_me(call: Call) -> UserView:
 @endpoints.patch("/users/me")
 async def change_me(call: Call, body: UserPatch) -> UserView:
     """Change one's own password."""
-    name = call.actor.username
-    return UserView.of(await users.change_user(call.site, call.actor, name, body.change()))
+    return await _change(call, call.actor.username, body)
 
 
 @endpoints.delete("/users/me")
@@ -112,8 +119,13 @@ async def get_user(call: Call) -> UserView:
 @endpoints.patch("/users/{username}")
 async def change_user(call: Call, body: UserPatch) -> UserView:
     """Change the password or role of an account."""
-    name = call.path("username")
-    return UserView.of(await users.change_user(call.site, call.actor, name, body.change()))
+    return await _change(call, call.path("username"), body)
+
+
+async def _change(call: Call, username: str, body: UserPatch) -> UserView:
+    # Who stole a login must not be able to guess the password that is needed to change it.
+    async with call.request.config_dict[LOGIN_LIMITER].attempt(f"change by {call.actor.username}"):
+        return UserView.of(await users.change_user(call.site, call.actor, username, body.change()))
 
 
 @endpoints.delete("/users/{username}")

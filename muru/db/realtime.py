@@ -11,13 +11,14 @@ of muru's, that somebody added by hand would be run as part of the call, and goe
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     ColumnElement,
     MetaData,
+    Select,
     UniqueConstraint,
     inspect,
     select,
@@ -204,9 +205,8 @@ def replace_many(
     """
     changes: list[Change] = []
     foreign: list[Change] = []
-    numbers = sorted(wanted)
-    for start in range(0, len(numbers), _BATCH):
-        batch = {number: wanted[number] for number in numbers[start : start + _BATCH]}
+    for numbers in batches(wanted):
+        batch = {number: wanted[number] for number in numbers}
         for change in _replace_batch(session, batch):
             (foreign if change.action == "foreign" else changes).append(change)
     session.flush()
@@ -227,11 +227,32 @@ def owners(session: Session) -> set[str]:
 
 def existing_aors(session: Session, names: Iterable[str]) -> set[str]:
     """Return those of *names* that are AORs, whoever wrote them."""
-    wanted, found = sorted(names), set[str]()
-    for start in range(0, len(wanted), _BATCH):
-        chunk = wanted[start : start + _BATCH]
+    found = set[str]()
+    for chunk in batches(names):
         found.update(session.scalars(select(PsAor.id).where(PsAor.id.in_(chunk))))
     return found
+
+
+def lock(session: Session, numbers: Iterable[str]) -> None:
+    """Let nobody else write what muru has written for *numbers*, until the transaction ends."""
+    for chunk in batches(numbers):
+        session.scalars(_owned(chunk)).all()
+
+
+def batches(values: Iterable[str]) -> Iterator[list[str]]:
+    """Return *values* in pieces that fit into one statement, in order."""
+    ordered = sorted(values)
+    return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))
+
+
+def _owned(numbers: Sequence[str]) -> Select[Ownership]:
+    # Locked in one order by everybody, since whoever replaces the same rows has to wait.
+    return (
+        select(Ownership)
+        .where(Ownership.number.in_(numbers))
+        .order_by(Ownership.table_name, Ownership.row_key)
+        .with_for_update()
+    )
 
 
 _Place = tuple[str, str]  # table name, row key
@@ -242,9 +263,7 @@ def _replace_batch(
 ) -> Iterable[Change]:
     owned = {
         (ownership.table_name, ownership.row_key): ownership
-        for ownership in session.scalars(
-            select(Ownership).where(Ownership.number.in_(list(wanted)))
-        )
+        for ownership in session.scalars(_owned(list(wanted)))
     }
     rows = {
         (row.__tablename__, row.row_key): (number, row)

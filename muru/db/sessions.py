@@ -1,14 +1,15 @@
 """Transactions over muru's own database and Asterisk's."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, event, exc
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 
 from muru.db import realtime
-from muru.errors import DatabaseUnavailable, MuruError
+from muru.errors import DatabaseDeadlock, DatabaseUnavailable, MuruError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +36,16 @@ _CONNECT_ARGS: dict[str, dict[str, Any]] = {
     "mysql": {"connect_timeout": 5, "charset": "utf8mb4"},
     "mariadb": {"connect_timeout": 5, "charset": "utf8mb4"},
 }
+# MariaDB's default lets a transaction read what was there at its first query, and not what was
+# committed while it waited for a lock since then.
+_ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
+    "mysql": {"isolation_level": "READ COMMITTED"},
+    "mariadb": {"isolation_level": "READ COMMITTED"},
+}
 _TRANSACTION_TIMEOUT = 30.0  # seconds; nobody waits longer for an answer
+_ENDED = "A flavor ended the transaction that it was given: nothing was saved."
+# Classes of SQLSTATE: connection, rollback (e.g. deadlock), resources, operator's intervention
+_UNAVAILABLE = ("08", "40", "53", "57")
 
 
 def parse_url(text: str) -> URL:
@@ -82,7 +92,8 @@ class Database:
         self.own = _engine(own_url)
         self.asterisk = self.own if self.shared else _engine(asterisk_url)
         # SQLite has one writer at a time, and waits for its turn by polling: a queue is fairer.
-        self._turn = asyncio.Lock() if self.own.dialect.name == "sqlite" else None
+        names = {self.own.dialect.name, self.asterisk.dialect.name}
+        self._turn = asyncio.Lock() if "sqlite" in names else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -105,16 +116,16 @@ class Database:
             if not self.shared:
                 connections.insert(0, await stack.enter_async_context(_writing(self.asterisk)))
                 asterisk_session = await stack.enter_async_context(_session(connections[0]))
+            begun = [connection.get_transaction() for connection in connections]
             transaction = Transaction(session, asterisk_session, [])
             yield transaction
             for each in {session, asterisk_session}:
                 await each.flush()
-            if not all(connection.in_transaction() for connection in connections):
-                raise MuruError(
-                    "A flavor ended the transaction that it was given: nothing was saved."
-                )
+            # After a rollback the session begins anew, so it is not enough to be in a transaction.
+            if not all(each is not None and each.is_active for each in begun):
+                raise MuruError(_ENDED)
             for connection in connections:
-                await connection.commit()
+                await commit(connection)
             transaction.changes = realtime.take_changes(asterisk_session.sync_session)
 
     @asynccontextmanager
@@ -140,7 +151,7 @@ class Database:
                 asterisk = await stack.enter_async_context(_writing(self.asterisk))
             yield own, asterisk
             for connection in {own, asterisk}:
-                await connection.commit()
+                await commit(connection)
 
     async def dispose(self) -> None:
         await self.own.dispose()
@@ -156,19 +167,48 @@ def _engine(url: URL) -> AsyncEngine:
         pool_pre_ping=backend != "sqlite",
         pool_timeout=10,
         hide_parameters=True,  # passwords must not reach a log by way of a database error
+        **_ENGINE_OPTIONS.get(backend, {}),
     )
+    event.listen(engine.sync_engine, "handle_error", _name_loss)
+    event.listen(engine.sync_engine, "commit", _guard_commit)
     if backend == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "invalidate", _unlock_sqlite)
     return engine
+
+
+def _name_loss(context: ExceptionContext) -> BaseException | None:
+    """Let a database that is away be an OperationalError by every driver; asyncpg has others."""
+    error = context.original_exception
+    if (
+        context.is_pre_ping  # what is away is then connected anew
+        or not isinstance(error, Exception)  # but a cancellation
+        or isinstance(context.sqlalchemy_exception, exc.OperationalError | exc.InterfaceError)
+    ):
+        return None
+    if (
+        context.connection is None
+        or context.is_disconnect
+        or isinstance(error, OSError)
+        or (getattr(error, "sqlstate", None) or "").startswith(_UNAVAILABLE)
+    ):
+        return exc.OperationalError(context.statement, None, error, hide_parameters=True)
+    return None
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
     cursor = connection.cursor()
+    # SQLite's own knows ASCII only, and the search is to find "ärger" by "ÄRGER".
+    connection.create_function("lower", 1, _lower, deterministic=True)
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _begin_sqlite(connection: Any) -> None:
@@ -178,12 +218,37 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _unlock_sqlite(connection: Any, *_: object) -> None:
+    # A connection that is thrown away, as on a cancellation, is closed. But SQLite keeps its lock
+    # until the last cursor is gone, and that of a cancelled task may be in its traceback for long.
+    with contextlib.suppress(Exception):
+        connection.rollback()
+
+
 @asynccontextmanager
 async def _writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as connection:
         _ = await connection.execution_options(muru_writes=True)
         _ = await connection.begin()
         yield connection  # what is not committed is rolled back when the connection is returned
+
+
+async def commit(connection: AsyncConnection) -> None:
+    """End what :class:`Database` has begun; the commit of the connection itself is refused."""
+    _ = await connection.execution_options(muru_commits=True)
+    await connection.commit()
+
+
+def _guard_commit(connection: Connection) -> None:
+    """Refuse a commit that is not this module's: a flavor may have found a way to the connection.
+
+    One is Session.rollback(), after which Session.commit() is not that of :func:`_session` any
+    more.
+    """
+    options = connection.get_execution_options()
+    if options.get("muru_writes") and not options.get("muru_commits"):
+        connection.invalidate()  # SQLAlchemy takes it for committed, and would not roll it back
+        raise MuruError(_ENDED)
 
 
 def _session(connection: AsyncConnection) -> AsyncSession:
@@ -195,10 +260,21 @@ def _session(connection: AsyncConnection) -> AsyncSession:
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, TimeoutError) as error:
+    except exc.OperationalError as error:
+        if _is_deadlock(error.orig):
+            raise DatabaseDeadlock("Others wrote the same at the same time; try again.") from error
+        raise DatabaseUnavailable(_text(error)) from error
+    except (exc.InterfaceError, exc.TimeoutError, TimeoutError) as error:
         raise DatabaseUnavailable(_text(error)) from error
     except (OSError, sqlite3.OperationalError) as error:
         raise DatabaseUnavailable(_text(error)) from error
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    if error is None:
+        return False
+    code = getattr(error, "sqlstate", None) or next(iter(error.args), None)
+    return code in {"40001", "40P01", 1213}  # of PostgreSQL, and of MariaDB
 
 
 def _text(error: BaseException) -> str:

@@ -1,34 +1,48 @@
 """Extensions: a number, a name and a phone type, with an owner."""
 
 import logging
+import re
 import secrets
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, exc, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from muru.db import realtime
 from muru.db.models import Extension, User
 from muru.db.sessions import Transaction
-from muru.errors import Conflict, Forbidden, HookRefused, Invalid, MuruError, NotFound
+from muru.errors import (
+    Conflict,
+    DatabaseDeadlock,
+    Forbidden,
+    HookRefused,
+    Invalid,
+    MuruError,
+    NotFound,
+)
 from muru.flavor import PhoneFlavor
 from muru.services import passwords
-from muru.services.site import Actor, Site
+from muru.services.rules import (
+    check_number,
+    check_special,
+    clean_extra_fields,
+    clean_name,
+    clean_text,
+    is_reserved,
+)
+from muru.services.site import Actor, Site, retried
 from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20  # at a free number, when many people take them at the same time
-_CANDIDATES = 50
+_CANDIDATES = 10
+# The name of the constraint, or for SQLite that of the column
+_NUMBER_IS_UNIQUE = re.compile(r"muru_extensions[._]number")
 Hook = Callable[[Session, Session, User, Extension], None]
-
-# Marks, embeddings and overrides of writing direction: they can make a list read as something else.
-_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class _Unset:
@@ -73,21 +87,23 @@ async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Exten
         Conflict: the number is taken, or the owner has as many as one may have.
     """
     flavor = site.registry.require_type(new.type)
-    _check_special(site.settings, actor, flavor)
+    check_special(site.settings, actor, flavor)
     if new.number is not None:
-        _check_number(site.settings, actor, new.number)
+        check_number(site.settings, actor, new.number)
     extension = Extension(
-        name=_clean_name(site.settings, actor, flavor, new.name),
+        name=clean_name(site.settings, actor, flavor, new.name),
         type=new.type,
-        info=_clean_text("info", new.info, 1000),
+        info=clean_text("info", new.info, 1000),
         public=new.public,
         location=new.location,
-        extra_fields=_clean_extra_fields(flavor, new.extra_fields),
+        extra_fields=clean_extra_fields(flavor, new.extra_fields),
     )
     for _ in range(_ATTEMPTS):
         number = new.number or (await free_numbers(site, 1))[0]
         try:
             return await _insert(site, actor, flavor, _copy(extension, number), new.owner)
+        except DatabaseDeadlock:
+            continue
         except Conflict as conflict:
             if new.number is not None or conflict.key != "number-taken":
                 raise
@@ -107,8 +123,9 @@ async def _insert(
             transaction.session.add(extension)
             await transaction.session.flush()
             await _run_hook(transaction, flavor.on_extension_create, actor, extension)
-    except exc.IntegrityError:
-        if await _exists(site, extension.number):
+    except exc.IntegrityError as error:
+        # Not looked up: whoever took the number may have given it back by now.
+        if _NUMBER_IS_UNIQUE.search(str(error.orig)):
             raise Conflict(
                 f"The number {extension.number} is taken; choose another.", key="number-taken"
             ) from None
@@ -116,6 +133,7 @@ async def _insert(
     return extension
 
 
+@retried
 async def change_extension(
     site: Site, actor: Actor, number: str, change: ExtensionChange
 ) -> Extension:
@@ -137,12 +155,12 @@ async def change_extension(
                 f"{number} cannot become a {changes['type']}: delete it and create it anew.",
                 {"type": f"choose one of {', '.join(flavor.PHONE_TYPES)}"},
             )
-        if "name" in changes:
-            changes["name"] = _clean_name(site.settings, actor, flavor, changes["name"])
+        if "name" in changes and changes["name"] != extension.name:
+            changes["name"] = clean_name(site.settings, actor, flavor, changes["name"])
         if "info" in changes:
-            changes["info"] = _clean_text("info", changes["info"], 1000)
+            changes["info"] = clean_text("info", changes["info"], 1000)
         if "extra_fields" in changes:
-            changes["extra_fields"] = _clean_extra_fields(flavor, changes["extra_fields"])
+            changes["extra_fields"] = clean_extra_fields(flavor, changes["extra_fields"])
         for name, value in changes.items():
             setattr(extension, name, value)
         await transaction.session.flush()
@@ -150,6 +168,7 @@ async def change_extension(
     return extension
 
 
+@retried
 async def renew_password(site: Site, actor: Actor, number: str) -> Extension:
     """Give the extension's SIP account a new password; the old one is refused from now on."""
     async with site.transaction() as transaction:
@@ -161,6 +180,7 @@ async def renew_password(site: Site, actor: Actor, number: str) -> Extension:
     return extension
 
 
+@retried
 async def delete_extension(site: Site, actor: Actor, number: str) -> None:
     """Run the flavor's hook, then delete the extension, and make Asterisk forget its phones.
 
@@ -258,15 +278,6 @@ async def _untaken(
     return [number for number in allowed if number not in taken]
 
 
-def is_reserved(settings: Settings, number: str) -> bool:
-    """Tell whether *number* is kept for administrators by MURU_RESERVED_EXTENSIONS."""
-    for entry in settings.reserved_extensions:
-        first, _, last = entry.partition("-")
-        if len(number) == len(first) and first <= number <= (last or first):
-            return True
-    return False
-
-
 async def _run_hook(
     transaction: Transaction, hook: Hook, actor: Actor, extension: Extension
 ) -> None:
@@ -284,7 +295,10 @@ async def _run_hook(
         raise Conflict(
             f"This clashes with something that is there already: {error.orig}"
         ) from error
-    except Exception as error:
+    except exc.DBAPIError as error:  # e.g. a text is too long for Asterisk's own table
+        _log.warning("hook %s failed", hook.__qualname__, exc_info=True)
+        raise HookRefused(f"The database refused it: {error.orig}") from error
+    except (Exception, SystemExit) as error:
         _log.warning("hook %s failed", hook.__qualname__, exc_info=True)
         raise HookRefused(str(error) or type(error).__name__) from error
 
@@ -294,27 +308,20 @@ async def _require(
 ) -> Extension:
     query = select(Extension).where(Extension.number == number)
     if for_update:
-        query = query.with_for_update(of=Extension)
+        # The owner by a query of its own: MariaDB would lock what is joined as well.
+        query = query.with_for_update(of=Extension).options(selectinload(Extension.owner))
     extension = await session.scalar(query)
     if extension is None or not actor.may_touch(extension.owner_id):
-        raise NotFound(f"There is no extension {number} of yours.")
+        raise NotFound(f"There is no extension {number}{'' if actor.is_admin else ' of yours'}.")
     return extension
 
 
-async def _exists(site: Site, number: str) -> bool:
-    async with site.database.read() as session:
-        found = await session.scalar(select(Extension.id).where(Extension.number == number))
-    return found is not None
-
-
 async def _owner(session: AsyncSession, actor: Actor, username: str | None) -> User:
-    if username is None or username == actor.username:
-        owner = await session.get(User, actor.user_id) if actor.user_id is not None else None
-    elif not actor.is_admin:
+    name = actor.username if username is None else username.strip().lower()
+    if name != actor.username and not actor.is_admin:
         raise Forbidden("Only administrators create extensions for others.")
-    else:
-        name = username.strip().lower()
-        owner = await session.scalar(select(User).where(User.username == name))
+    # Locked, so that the quota holds, and the owner stays, until this one is there.
+    owner = await session.scalar(select(User).where(User.username == name).with_for_update())
     if owner is None:
         raise Invalid("There is no such user.", {"owner": "name an existing user"})
     return owner
@@ -330,69 +337,6 @@ async def _check_quota(settings: Settings, session: AsyncSession, owner: User) -
             "are not allowed here.",
             key="too-many-extensions",
         )
-
-
-def _check_special(settings: Settings, actor: Actor, flavor: PhoneFlavor) -> None:
-    if flavor.IS_SPECIAL and not (actor.is_admin or settings.all_extension_types_public):
-        raise Forbidden("Only administrators create extensions of this type.", key="special-type")
-
-
-def _check_number(settings: Settings, actor: Actor, number: str) -> None:
-    digits = settings.extension_digits
-    if not (number.isascii() and number.isdigit() and len(number) == digits):
-        raise Invalid(
-            f"{number!r} is no number here.", {"number": f"exactly {digits} digits, 0 to 9"}
-        )
-    if not actor.is_admin and is_reserved(settings, number):
-        raise Conflict(f"The number {number} is reserved; choose another.", key="number-reserved")
-
-
-def _clean_name(settings: Settings, actor: Actor, flavor: PhoneFlavor, name: str) -> str:
-    cleaned = _clean_text("name", name, flavor.MAX_EXTENSION_NAME_CHARS)
-    if not cleaned:
-        raise Invalid("An extension needs a name.", {"name": "must not be empty"})
-    if not actor.is_admin:
-        for prefix in settings.reserved_name_prefixes:
-            if cleaned.casefold().startswith(prefix.casefold()):
-                raise Invalid(
-                    "This name is reserved.",
-                    {"name": f"names that begin with {prefix!r} are reserved"},
-                    key="name-reserved",
-                )
-    return cleaned
-
-
-def _clean_text(field_name: str, value: str, longest: int) -> str:
-    """Return *value* normalised (NFC) and stripped, as phones and Asterisk can take it."""
-    cleaned = unicodedata.normalize("NFC", value).strip()
-    if len(cleaned) > longest:
-        raise Invalid("This text is too long.", {field_name: f"{longest} characters at most"})
-    for character in cleaned:
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or (
-            character in _DIRECTION_CONTROLS
-        ):
-            raise Invalid(
-                "This text has a character that phones cannot show.",
-                {field_name: f"remove the invisible character U+{ord(character):04X}"},
-            )
-    return cleaned
-
-
-def _clean_extra_fields(flavor: PhoneFlavor, given: dict[str, Any]) -> dict[str, Any]:
-    model: type[BaseModel] | None = flavor.EXTRA_FIELDS
-    if model is None:
-        if given:
-            faults = {f"extra_fields.{name}": "this phone type has no such field" for name in given}
-            raise Invalid("This phone type takes no further fields.", faults)
-        return {}
-    try:
-        return model.model_validate(given).model_dump(mode="json")
-    except ValidationError as error:
-        faults = {
-            ".".join(("extra_fields", *map(str, fault["loc"]))): fault["msg"]
-            for fault in error.errors()
-        }
-        raise Invalid("Some fields do not fit.", faults) from error
 
 
 def _copy(extension: Extension, number: str) -> Extension:

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -14,9 +16,7 @@ _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 _SHORTEST = 8
 
 _hasher = PasswordHasher()
-# A hash that fits no password, for logins to accounts that do not exist: they take as long.
-_NOBODY = _hasher.hash(secrets.token_hex())
-_hashing = asyncio.Semaphore(2)  # argon2 takes 64 MiB and a core each time
+_hashing = ThreadPoolExecutor(2, "argon2")  # it takes 64 MiB and a core each time
 
 
 def check_strength(password: str) -> None:
@@ -32,19 +32,24 @@ def check_strength(password: str) -> None:
 
 async def hash_password(password: str) -> str:
     """Return the argon2 hash of *password*, computed off the event loop."""
-    async with _hashing:
-        return await asyncio.to_thread(_hasher.hash, password)
+    return await asyncio.get_running_loop().run_in_executor(_hashing, _hasher.hash, password)
 
 
 async def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether *password* fits; None stands for an account that does not exist."""
-    async with _hashing:
-        return await asyncio.to_thread(_verify, password_hash or _NOBODY, password)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_hashing, _verify, password_hash, password)
 
 
-def _verify(password_hash: str, password: str) -> bool:
+@cache
+def _nobody() -> str:
+    """Return a hash that fits no password: logins to accounts that do not exist take as long."""
+    return _hasher.hash(secrets.token_hex())
+
+
+def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        return _hasher.verify(password_hash or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
 
@@ -77,4 +82,4 @@ def new_token() -> tuple[str, str]:
 
 def digest(secret: str) -> str:
     """Return the SHA-256 of a token in hex. Its 256 random bits need no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()  # headers may hold any byte

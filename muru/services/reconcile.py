@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from muru.asterisk import contacts
 from muru.asterisk.ami import Ami
@@ -12,7 +12,7 @@ from muru.db import realtime
 from muru.db.models import Extension
 from muru.db.realtime import Change, RealtimeRow
 from muru.registry import Registry
-from muru.services.site import Site
+from muru.services.site import Site, retried
 
 _BATCH = 200
 
@@ -29,6 +29,11 @@ class Report:
     foreign: list[Change] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
+    def add(self, part: "Report") -> None:
+        self.changes += part.changes
+        self.foreign += part.foreign
+        self.skipped |= part.skipped
+
 
 async def reconcile(site: Site, *, grace: float = 5.0) -> Report:
     """Mend every row that differs, batch by batch, so that others get their turn in between.
@@ -37,20 +42,16 @@ async def reconcile(site: Site, *, grace: float = 5.0) -> Report:
     in muru's. So what looks left over is looked at again after *grace* seconds before it goes.
     """
     report = Report()
-    last_id = 0
-    while True:
-        async with site.transaction() as transaction:
-            next_id = await transaction.run(_mend_batch, site.registry, last_id, report)
-        if next_id is None:
-            break
-        last_id = next_id
+    last_id: int | None = 0
+    while last_id is not None:
+        last_id, part = await _mend(site, last_id)
+        report.add(part)
     left_over = await _left_over(site)
     if left_over and not site.database.shared and grace:
         await asyncio.sleep(grace)
         left_over &= await _left_over(site)
     if left_over:
-        async with site.transaction() as transaction:
-            await transaction.run(_remove, left_over, report)
+        report.changes += await _remove(site, left_over)
     return report
 
 
@@ -75,18 +76,27 @@ async def remove_orphan_contacts(site: Site, ami: Ami) -> list[str]:
     return sorted({contact.aor for contact in orphans})
 
 
-def _mend_batch(
-    session: Session, asterisk_session: Session, registry: Registry, last_id: int, report: Report
-) -> int | None:
+@retried
+async def _mend(site: Site, last_id: int) -> tuple[int | None, Report]:
     """Mend the next extensions after *last_id*; return where to go on, None at the end."""
-    # Locked, so that none is deleted while its rows are written again.
+    async with site.transaction() as transaction:
+        return await transaction.run(_mend_batch, site.registry, last_id)
+
+
+def _mend_batch(
+    session: Session, asterisk_session: Session, registry: Registry, last_id: int
+) -> tuple[int | None, Report]:
+    # Locked, so that none is deleted while its rows are written again; without their owners, which
+    # MariaDB would lock too.
     extensions = session.scalars(
         select(Extension)
         .where(Extension.id > last_id)
         .order_by(Extension.id)
         .limit(_BATCH)
         .with_for_update(of=Extension)
+        .options(selectinload(Extension.owner))
     ).all()
+    report = Report()
     wanted: dict[str, list[RealtimeRow]] = {}
     for extension in extensions:
         flavor = registry.for_type(extension.type)
@@ -97,10 +107,8 @@ def _mend_batch(
             wanted[extension.number] = flavor.realtime_rows(extension)
         except Exception as error:  # one faulty extension must not stop the rest
             report.skipped[extension.number] = f"{type(error).__name__}: {error}"
-    changes, foreign = realtime.replace_many(asterisk_session, wanted)
-    report.changes += changes
-    report.foreign += foreign
-    return extensions[-1].id if extensions else None
+    report.changes, report.foreign = realtime.replace_many(asterisk_session, wanted)
+    return (extensions[-1].id if extensions else None), report
 
 
 async def _left_over(site: Site) -> set[str]:
@@ -112,7 +120,18 @@ async def _left_over(site: Site) -> set[str]:
         )
 
 
-def _remove(session: Session, asterisk_session: Session, numbers: set[str], report: Report) -> None:
-    del session
-    changes, _ = realtime.replace_many(asterisk_session, {number: [] for number in numbers})
-    report.changes += changes
+@retried
+async def _remove(site: Site, numbers: set[str]) -> list[Change]:
+    async with site.transaction() as transaction:
+        return await transaction.run(_remove_rows, numbers)
+
+
+def _remove_rows(session: Session, asterisk_session: Session, numbers: set[str]) -> list[Change]:
+    # Locked before the last look: whoever creates one of them in between waits, or is seen.
+    realtime.lock(asterisk_session, numbers)
+    found = set[str]()
+    for chunk in realtime.batches(numbers):
+        found.update(session.scalars(select(Extension.number).where(Extension.number.in_(chunk))))
+    gone: dict[str, list[RealtimeRow]] = {number: [] for number in numbers - found}
+    changes, _ = realtime.replace_many(asterisk_session, gone)
+    return changes

@@ -1,13 +1,21 @@
 """What every service needs to know of the site that muru runs."""
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from muru.asterisk.effects import Effects
 from muru.db.sessions import Database, Transaction
+from muru.errors import DatabaseDeadlock
 from muru.registry import Registry
 from muru.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +50,18 @@ class Site:
         async with self.database.transaction() as transaction:
             yield transaction
         await self.effects.apply(transaction.changes)
+
+
+def retried(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Let a function of one transaction be done again when a deadlock undid it."""
+
+    @functools.wraps(function)
+    async def retry(*args: P.args, **kw: P.kwargs) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await function(*args, **kw)
+            except DatabaseDeadlock:
+                continue
+        return await function(*args, **kw)
+
+    return retry

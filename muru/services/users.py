@@ -1,7 +1,11 @@
 """Accounts and logins."""
 
+import asyncio
+import itertools
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,13 +18,15 @@ from muru.services import passwords
 from muru.services.site import Actor, Site
 
 _WRONG_LOGIN = "User name or password is wrong."
+_PATH_WORDS = frozenset({"me", ".."})  # in a path of the API they mean something else
 
 
 def normalise_username(site: Site, username: str) -> str:
     """Return *username* as it is kept: without outer blanks, in small letters.
 
     Raises:
-        Invalid: it is empty, too long, or has a character that this site does not allow.
+        Invalid: it is too short, too long, reserved, or has a character that this site does not
+            allow.
     """
     name = username.strip().lower()
     allowed = site.settings.username_characters.lower()
@@ -30,6 +36,8 @@ def normalise_username(site: Site, username: str) -> str:
     if wrong:
         fault = f"{' '.join(map(repr, wrong))} cannot be used; allowed are {allowed}"
         raise Invalid("This user name cannot be used.", {"username": fault})
+    if name in _PATH_WORDS:
+        raise Invalid("This user name cannot be used.", {"username": f"{name!r} is reserved"})
     return name
 
 
@@ -102,32 +110,47 @@ class LoginLimiter:
     FREE = 5  # failures that cost nothing
     LONGEST = 300.0  # seconds
     _BOUND = 10_000
+    _AT_ONCE = 2  # else a thousand guesses at the same moment would all be before the first failure
 
     def __init__(self) -> None:
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._turn = asyncio.Semaphore(self._AT_ONCE)
 
-    def check(self, *keys: str) -> None:
-        """Raise TooManyRequests while any of *keys* has to wait."""
+    @asynccontextmanager
+    async def attempt(self, *keys: str) -> AsyncIterator[None]:
+        """Let the block prove who somebody is; it fails by raising Unauthenticated.
+
+        Raises:
+            TooManyRequests: one of *keys* has to wait, so the block does not run.
+        """
+        async with self._turn:
+            self._check(keys)
+            try:
+                yield
+            except Unauthenticated:
+                self._note_failure(keys)
+                raise
+            for key in keys:
+                self._failures.pop(key, None)
+
+    def _check(self, keys: Iterable[str]) -> None:
         for key in keys:
             count, last = self._failures.get(key, (0, 0.0))
             if count < self.FREE:
                 continue
-            wait = last + min(self.LONGEST, 2.0 ** (count - self.FREE)) - time.monotonic()
+            pause = min(self.LONGEST, 2.0 ** min(count - self.FREE, 30))
+            wait = last + pause - time.monotonic()
             if wait > 0:
                 raise TooManyRequests(
                     f"Too many failed logins; wait {int(wait) + 1} s.", retry_after=int(wait) + 1
                 )
 
-    def failed(self, *keys: str) -> None:
+    def _note_failure(self, keys: Iterable[str]) -> None:
         for key in keys:
             count, _ = self._failures.pop(key, (0, 0.0))
             self._failures[key] = (count + 1, time.monotonic())
         while len(self._failures) > self._BOUND:
             self._failures.popitem(last=False)
-
-    def succeeded(self, *keys: str) -> None:
-        for key in keys:
-            self._failures.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +186,15 @@ async def log_in(
         expires_at=now() + timedelta(days=site.settings.session_days),
     )
     async with site.transaction() as transaction:
-        await transaction.session.execute(
+        session = transaction.session
+        # Again: meanwhile the password may have been changed, which ends all logins made with it.
+        current = select(User.password_hash).where(User.id == user.id).with_for_update()
+        if await session.scalar(current) != user.password_hash:
+            raise Unauthenticated(_WRONG_LOGIN)
+        await session.execute(
             delete(Token).where(Token.user_id == user.id, Token.expires_at < now())
         )
-        transaction.session.add(token)
+        session.add(token)
     return Login(secret, token, user)
 
 
@@ -250,6 +278,7 @@ async def change_user(site: Site, actor: Actor, username: str, change: UserChang
     Raises:
         Forbidden: roles are for administrators to give, and nobody changes their own.
         Unauthenticated: the current password is wrong.
+        Conflict: there would be no administrator any more.
     """
     user = await get_user(site, actor, username)
     if change.role is not None and change.role != user.role:
@@ -267,6 +296,8 @@ async def change_user(site: Site, actor: Actor, username: str, change: UserChang
     async with site.transaction() as transaction:
         user = await _require_user(transaction.session, user.username)
         if change.role is not None:
+            if change.role is not Role.ADMIN:
+                await _check_not_last_admin(transaction.session, user)
             user.role = change.role.value
         if password_hash is not None:
             user.password_hash = password_hash
@@ -283,7 +314,8 @@ async def delete_user(site: Site, actor: Actor, username: str) -> None:
     user = await get_user(site, actor, username)
     async with site.transaction() as transaction:
         session = transaction.session
-        user = await _require_user(session, user.username)
+        await _check_not_last_admin(session, user)  # first, as it locks several in order
+        user = await _require_user(session, user.username, for_update=True)
         numbers = list(
             await session.scalars(
                 select(Extension.number).where(Extension.owner_id == user.id).limit(5)
@@ -294,9 +326,6 @@ async def delete_user(site: Site, actor: Actor, username: str) -> None:
                 f"{user.username} still has extensions ({', '.join(numbers)}); delete them first.",
                 key="user-has-extensions",
             )
-        admins = select(func.count(User.id)).where(User.role == Role.ADMIN.value)
-        if user.is_admin and await session.scalar(admins) == 1:
-            raise Conflict("This is the last administrator.", key="last-administrator")
         await session.delete(user)
 
 
@@ -305,7 +334,12 @@ async def ensure_administrator(site: Site) -> tuple[str, str] | None:
     async with site.database.read() as session:
         if await session.scalar(select(User.id).where(User.role == Role.ADMIN.value).limit(1)):
             return None
-    username, password = "admin", passwords.login_password()
+        taken = set(
+            await session.scalars(select(User.username).where(User.username.startswith("admin")))
+        )
+    names = itertools.chain(["admin"], (f"admin{number}" for number in itertools.count(2)))
+    username = next(name for name in names if name not in taken)
+    password = passwords.login_password()
     hashed = await passwords.hash_password(password)
     async with site.transaction() as transaction:
         transaction.session.add(
@@ -314,11 +348,20 @@ async def ensure_administrator(site: Site) -> tuple[str, str] | None:
     return username, password
 
 
-async def _require_user(session: AsyncSession, username: str) -> User:
-    user = await session.scalar(select(User).where(User.username == username))
+async def _require_user(session: AsyncSession, username: str, *, for_update: bool = False) -> User:
+    query = select(User).where(User.username == username)
+    user = await session.scalar(query.with_for_update() if for_update else query)
     if user is None:
         raise NotFound(f"There is no user {username!r}.")
     return user
+
+
+async def _check_not_last_admin(session: AsyncSession, leaving: User) -> None:
+    # Locked, so that two cannot leave at the same moment; in order, so that they do not deadlock.
+    admins = select(User.id).where(User.role == Role.ADMIN.value)
+    locked = admins.order_by(User.id).with_for_update()
+    if list(await session.scalars(locked)) == [leaving.id]:
+        raise Conflict("This is the last administrator.", key="last-administrator")
 
 
 def _require_admin(actor: Actor) -> None:

@@ -5,6 +5,8 @@ Asterisk's, a table that is already there is left as it is, provided it has the 
 uses.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
@@ -12,9 +14,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muru.db.realtime import TABLES
-from muru.db.sessions import Database
+from muru.db.sessions import Database, commit
 from muru.errors import MuruError
 
 _HERE = Path(__file__).parent
@@ -31,9 +34,27 @@ async def upgrade(database: Database) -> list[str]:
     done: list[str] = []
     async with database.connect_for_migration() as (own, asterisk):
         for history, connection in zip(HISTORIES, (own, asterisk), strict=True):
-            done += await connection.run_sync(_upgrade, history)
+            async with _alone(connection):
+                done += await connection.run_sync(_upgrade, history)
         await asterisk.run_sync(_check_columns)
     return done
+
+
+@asynccontextmanager
+async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Let one process at a time change the tables; SQLite's transaction does that by itself."""
+    if connection.dialect.name == "postgresql":  # until the end of the transaction
+        await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('muru'))")
+        yield
+    elif connection.dialect.name == "sqlite":
+        yield
+    else:  # where changes of tables commit what was before them, so the lock must be longer
+        await connection.exec_driver_sql("SELECT get_lock(concat('muru ', database()), 60)")
+        try:
+            yield
+            await commit(connection)
+        finally:
+            await connection.exec_driver_sql("DO release_lock(concat('muru ', database()))")
 
 
 async def behind(database: Database) -> list[str]:

@@ -12,7 +12,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_TABLE: dict[str, Any] = {"mysql_charset": "utf8mb4"}
+_TABLE: dict[str, Any] = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 def _strings(**columns: int) -> list[sa.Column[str]]:
@@ -73,14 +73,15 @@ def upgrade() -> None:
             sa.UniqueConstraint("context", "exten", "priority", name="uq_extensions_step"),
             **_TABLE,
         )
-    op.create_table(
-        "muru_realtime_rows",
-        sa.Column("table_name", text(40), primary_key=True),
-        sa.Column("row_key", text(255), primary_key=True),
-        sa.Column("number", text(15), nullable=False),
-        **_TABLE,
-    )
-    op.create_index("ix_muru_realtime_rows_number", "muru_realtime_rows", ["number"])
+    if "muru_realtime_rows" not in present:
+        op.create_table(
+            "muru_realtime_rows",
+            sa.Column("table_name", text(40), primary_key=True),
+            sa.Column("row_key", text(255), primary_key=True),
+            sa.Column("number", text(15), nullable=False),
+            **_TABLE,
+        )
+        op.create_index("ix_muru_realtime_rows_number", "muru_realtime_rows", ["number"])
 
 
 def downgrade() -> None:
