@@ -33,7 +33,7 @@ types: dev ## check types only
 	@mkdir -p .mypy_cache/path/muru
 	@ln -sfn ../../../flavors .mypy_cache/path/muru/flavors
 	MYPYPATH=.mypy_cache/path .venv/bin/mypy --explicit-package-bases \
-	    muru .mypy_cache/path/muru/flavors tests
+	    muru .mypy_cache/path/muru/flavors tests bench
 
 asterisk: ## get Asterisk, unless the machine has version 20 or newer
 	@scripts/get-asterisk

@@ -29,7 +29,7 @@ class SIPFields(BaseModel):
     codec: CODEC | None = Field(
         None,
         title="Preferred codec",
-        description="Used whenever the phone offers it; leave empty for the best that it can do.",
+        description="Calls use it where both sides can; leave empty for the best that they can.",
     )
 
 
@@ -82,10 +82,15 @@ class SIP(PhoneFlavor):
                 context=self.settings.asterisk_context,
                 disallow="all",
                 allow=codecs if isinstance(codecs, str) else ",".join(codecs),
-                # The phone gets the one best codec in *our* order, not in that of its offer.
+                # A phone that calls gets the one best codec in *our* order, not in that of its
+                # offer; one that is called is offered ours, not those of whoever calls.
                 codec_prefs_incoming_offer=(
                     "prefer: configured, operation: intersect, keep: first, transcode: allow"
                 ),
+                codec_prefs_outgoing_offer=(
+                    "prefer: configured, operation: only_preferred, keep: all, transcode: allow"
+                ),
+                allow_overlap="no",  # numbers are dialled whole: what is none is answered at once
                 callerid=caller_id(extension.name, number),
                 dtmf_mode="rfc4733",
                 webrtc="no",

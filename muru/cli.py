@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import logging
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -227,9 +228,10 @@ async def _flavors(settings: Settings, options: argparse.Namespace) -> int:
 async def _asterisk_conf(settings: Settings, options: argparse.Namespace) -> None:
     from muru.asterisk import config, program
 
-    files = config.write(settings, program.find(settings), options.directory)
+    found = program.find(settings)
+    files = config.write(settings, found, options.directory)
     print(f"{len(files)} files in {options.directory}")
-    print(f"run: asterisk -C {options.directory}/asterisk.conf")
+    print(f"run: {shlex.join(found.command)} -C {options.directory}/asterisk.conf -f")
 
 
 async def _db_upgrade(settings: Settings, _: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from muru.app import create_app
 from muru.asterisk import config, program
+from muru.asterisk.ami import Ami
 from muru.db import migrations
 from muru.db.sessions import Database
 from muru.errors import DatabaseUnavailable, MuruError
@@ -25,6 +26,7 @@ _ASTERISK_PATIENCE = 20.0  # seconds until it is said that Asterisk is slow to c
 
 async def up(settings: Settings) -> int:
     """Start Asterisk and the controller, say where they are, and end both on Ctrl-C or SIGTERM."""
+    stop = _stop_on_signals()
     found = program.find(settings)
     await _upgrade(settings)
     folder = settings.data_dir.absolute() / "asterisk/etc"
@@ -33,14 +35,14 @@ async def up(settings: Settings) -> int:
     await asterisk.start()
     try:
         await _wait_for_ami(settings)
-        return await _run(settings, with_asterisk=True)
+        return await _run(settings, stop, with_asterisk=True)
     finally:
         await asterisk.stop()
 
 
 async def serve(settings: Settings) -> int:
     """Run the controller alone; Asterisk may be away, and come and go."""
-    return await _run(settings, with_asterisk=False)
+    return await _run(settings, _stop_on_signals(), with_asterisk=False)
 
 
 async def _wait_for_ami(settings: Settings) -> None:
@@ -55,7 +57,7 @@ async def _wait_for_ami(settings: Settings) -> None:
 
 async def _upgrade(settings: Settings) -> None:
     # Before Asterisk starts: SQLite's file has to be there, with its tables.
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.make_data_dir()
     database = Database(settings.database, settings.asterisk_database)
     try:
         await migrations.upgrade(database)
@@ -63,10 +65,16 @@ async def _upgrade(settings: Settings) -> None:
         await database.dispose()
 
 
-async def _run(settings: Settings, *, with_asterisk: bool) -> int:
+def _stop_on_signals() -> asyncio.Event:
+    """Return what is set by Ctrl-C, by SIGTERM, and when the terminal is closed (but for nohup)."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _run(settings: Settings, stop: asyncio.Event, *, with_asterisk: bool) -> int:
     app = create_app(settings)
     # cleanup() ends what was started also when a later part does not start.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=3)
@@ -79,16 +87,30 @@ async def _run(settings: Settings, *, with_asterisk: bool) -> int:
                 f"Port {settings.http_port} of {settings.http_host} cannot be used: "
                 f"{error.strerror}. Set MURU_HTTP_PORT or MURU_HTTP_HOST."
             ) from error
-        await _welcome(app, settings, with_asterisk=with_asterisk)
+        if with_asterisk:
+            await _wait_for_asterisk(app[AMI], stop)
+        if not stop.is_set():
+            await _welcome(app, settings, with_asterisk=with_asterisk)
         await stop.wait()
     finally:
         await runner.cleanup()
     return 0
 
 
+async def _wait_for_asterisk(ami: Ami, stop: asyncio.Event) -> None:
+    waits = [
+        asyncio.create_task(ami.wait_connected(_ASTERISK_PATIENCE), name="asterisk's start"),
+        asyncio.create_task(stop.wait(), name="stop"),
+    ]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    if not ami.state.connected and not stop.is_set():
+        _log.warning("Asterisk is not there yet: %s", ami.state.reason)
+
+
 async def _welcome(app: web.Application, settings: Settings, *, with_asterisk: bool) -> None:
-    if with_asterisk and not await app[AMI].wait_connected(_ASTERISK_PATIENCE):
-        _log.warning("Asterisk is not there yet: %s", app[AMI].state.reason)
     address = _own_address() if settings.http_host in {"0.0.0.0", "::"} else settings.http_host  # noqa: S104
     lines = [f"muru      http://{address}:{settings.http_port}"]
     if with_asterisk:

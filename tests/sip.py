@@ -40,7 +40,7 @@ SCENARIOS = Path(__file__).with_name("scenarios")
 LIFETIME = 300  # seconds after which each program ends, whatever became of the tests
 MISSING = [program for program in ("sipp", "baresip") if not shutil.which(program)]
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]  # tls: only baresip, as Debian's SIPp has none
 
 
 class SipError(Exception):
@@ -343,9 +343,19 @@ async def _single(
     return Outcome(final.status, reason, final.codecs, messages)
 
 
-def _contact(transport: Transport) -> str:
+_OWN_ADDRESS = "[local_ip]:[local_port]"
+
+
+def _contact(transport: Transport, address: str | None = None) -> str:
     tail = "" if transport == "udp" else f";transport={transport}"
-    return f"<sip:[field0]@[local_ip]:[local_port]{tail}>"
+    return f"<sip:[field0]@{address or _OWN_ADDRESS}{tail}>"
+
+
+def _identity(
+    address: str | None = None, aor: str | None = None, user_agent: str = "SIPp"
+) -> dict[str, str]:
+    """Where a REGISTER says that it comes from, whom it registers, and what sends it."""
+    return {"via": address or _OWN_ADDRESS, "aor": aor or "[field0]", "agent": user_agent}
 
 
 async def register(
@@ -356,15 +366,20 @@ async def register(
     expires: int = 600,
     transport: Transport = "udp",
     port: int | None = None,
+    behind: str | None = None,
+    aor: str | None = None,
+    user_agent: str = "SIPp",
     within: float = 10,
 ) -> Outcome:
     """Registers once, and leaves: nobody answers at the contact, which is ``port`` if given.
 
-    The challenge is answered once. A second one, as for a wrong password, is the outcome: 401.
-    Raises NoAnswer where there is none.
+    ``behind`` NAT it takes this for its address (``192.168.1.2:5060``). ``aor`` is what it wants to
+    be reached as, if not its own number. The challenge is answered once. A second one, as for a
+    wrong password, is the outcome: 401. Raises NoAnswer where there is none.
     """
     with TemporaryDirectory() as folder:
-        values = {"contact": _contact(transport), "expires": str(expires)}
+        values = {"contact": _contact(transport, behind), "expires": str(expires)}
+        values |= _identity(behind, aor, user_agent)
         place = port or free_ports()
         sipp = _Sipp(Path(folder), server, "register", values, place, transport)
         return await _single(sipp, "REGISTER", Account(number, password), *_NO_BYE, within=within)
@@ -380,7 +395,7 @@ async def unregister(
 ) -> Outcome:
     """Takes back all of the account's registrations, whoever made them."""
     with TemporaryDirectory() as folder:
-        values = {"contact": "*", "expires": "0"}
+        values = {"contact": "*", "expires": "0", **_identity()}
         sipp = _Sipp(Path(folder), server, "register", values, free_ports(), transport)
         return await _single(sipp, "REGISTER", Account(number, password), *_NO_BYE, within=within)
 
@@ -400,7 +415,7 @@ async def register_many(
     are taken back. Ends when all have their final answer, or after that time.
     """
     with TemporaryDirectory() as folder:
-        values = {"contact": _contact("udp"), "expires": str(expires)}
+        values = {"contact": _contact("udp"), "expires": str(expires), **_identity()}
         sipp = _Sipp(Path(folder), server, "register", values, port or free_ports())
         sipp.write_accounts([(account.number, _credentials(account)) for account in accounts])
         log = ("-trace_shortmsg", "-shortmessage_file", "summary")

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +37,8 @@ _EMPTY_LIST = re.compile(r"No (?:active \w+|dialplan hints|.*s found)\b")
 
 # The id tells that an event belongs to a list, even when nobody waits for that list any more.
 _LIST_PREFIX = "muru-list"
-_LIST_MARK = f"ActionID: {_LIST_PREFIX}".encode()
+_ID_MARK = b"\r\nActionID: "
+_LIST_MARK = _ID_MARK + _LIST_PREFIX.encode()
 _new_id = IdGenerator("muru")
 _new_list_id = IdGenerator(_LIST_PREFIX)
 
@@ -146,13 +147,19 @@ class Ami:
         return response
 
     async def list(
-        self, action: str, headers: Headers | None = None, *, timeout: float | None = None
+        self,
+        action: str,
+        headers: Headers | None = None,
+        *,
+        only: Collection[str] = (),
+        timeout: float | None = None,
     ) -> _Messages:
         """The events that answer a list action, all or none of them; raises what ``send`` raises.
 
         Asterisk answers some empty lists with an error ("No Contacts found"): here they are empty.
+        Where ``only`` names events, others are skipped without the cost of reading them.
         """
-        answers = await self._ask(action, headers, timeout, listed=True)
+        answers = await self._ask(action, headers, timeout, listed=True, only=only)
         return answers[1:-1]  # without the response and the event that says that this was all
 
     def subscribe(self, callback: EventCallback, *names: str) -> None:
@@ -172,12 +179,18 @@ class Ami:
         self._loss_callbacks.append(callback)
 
     async def _ask(
-        self, action: str, headers: Headers | None, timeout: float | None, *, listed: bool = False
+        self,
+        action: str,
+        headers: Headers | None,
+        timeout: float | None,
+        *,
+        listed: bool = False,
+        only: Collection[str] = (),
     ) -> _Messages:
         if self._link is None:
             raise AmiUnavailable(f"muru has no link to Asterisk: {self._state.reason}")
         limit = self._action_timeout if timeout is None else timeout
-        return await self._link.ask(action, headers, limit=limit, listed=listed)
+        return await self._link.ask(action, headers, limit=limit, listed=listed, only=only)
 
     async def _keep_up(self) -> None:
         """One link after the other, with pauses between them, until it is cancelled."""
@@ -284,16 +297,25 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.reason = "Asterisk closed the connection"
         self._subscribers = subscribers
+        self._only: dict[bytes, set[bytes]] = {}  # the events that a list is asked for, by its id
         self._rest = b""
 
     async def ask(
-        self, name: str, headers: Headers | None = None, *, limit: float, listed: bool = False
+        self,
+        name: str,
+        headers: Headers | None = None,
+        *,
+        limit: float,
+        listed: bool = False,
+        only: Collection[str] = (),
     ) -> list[AmiMessage]:
         """All that answers one action: a single message, unless it is ``listed``."""
         if self.transport.is_closing():
             raise AmiUnavailable(self.reason)
         request = _build(name, headers, _new_list_id() if listed else _new_id())
         request.limit = limit
+        if only:
+            self._only[request.id.encode()] = {name.encode() for name in only}
         self.send(request, as_list=None if listed else False)  # None: panoramisk looks for the end
         try:
             async with asyncio.timeout(limit):
@@ -302,6 +324,7 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
             raise AmiTimeout(f"Asterisk did not answer {name} within {limit:g} s") from None
         finally:
             self.responses.pop(request.id, None)
+            self._only.pop(request.id.encode(), None)
         answers = [_read(message) for message in request.responses]
         complaint = _complaint(answers[0])
         if complaint and not (listed and _EMPTY_LIST.match(complaint)):
@@ -340,9 +363,12 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
 
     def _is_unwanted(self, raw: bytes) -> bool:
         """Tells most events that nobody wants before they cost the price of parsing."""
-        if not raw.startswith(b"Event: ") or _LIST_MARK in raw:
+        if not raw.startswith(b"Event: "):
             return False
         name = raw[7:].partition(b"\r\n")[0]
+        if _LIST_MARK in raw:
+            only = self._only.get(raw.partition(_ID_MARK)[2].partition(b"\r\n")[0])
+            return only is not None and name not in only and not name.endswith(b"Complete")
         return name.decode(errors="replace") not in self._subscribers
 
     def _take(self, raw: bytes) -> None:

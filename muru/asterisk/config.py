@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from muru.paths import bundled
 from muru.settings import Settings
 
 _SECRETS_FILE = "asterisk-secrets.json"
+_LONGEST_PGSQL = 63  # bytes of a value in res_pgsql.conf: what is beyond is cut off, untold
 _DRIVERS = {"sqlite": "sqlite3", "postgresql": "pgsql", "mysql": "odbc", "mariadb": "odbc"}
 
 
@@ -45,7 +47,7 @@ def secrets_of(settings: Settings) -> Secrets:
     path = settings.data_dir / _SECRETS_FILE
     try:
         if not path.exists():
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            settings.make_data_dir()
             _create(path, json.dumps({name: secrets.token_hex(24) for name in ("ami", "ari")}))
         kept = json.loads(path.read_text())
     except OSError as error:
@@ -69,7 +71,7 @@ def _create(path: Path, text: str) -> None:
 
 
 def write(settings: Settings, program: Program, directory: Path) -> list[Path]:
-    """Write the configuration into *directory*, with folders for Asterisk's own data beside it.
+    """Write the configuration into *directory*, and make folders for Asterisk in the data folder.
 
     What is rendered has secrets in it, so only the owner may read the files. Files of muru's that
     are there already are replaced, others are left alone.
@@ -78,7 +80,7 @@ def write(settings: Settings, program: Program, directory: Path) -> list[Path]:
         MuruError: a folder or file cannot be written.
     """
     directory = directory.absolute()
-    state = directory.parent
+    state = settings.data_dir.absolute() / "asterisk"
     environment = Environment(
         loader=FileSystemLoader(bundled("asterisk_conf")),
         undefined=StrictUndefined,
@@ -91,7 +93,8 @@ def write(settings: Settings, program: Program, directory: Path) -> list[Path]:
     values = _values(settings, program, directory, state)
     written = []
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (directory, state):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("db", "keys", "run", "log", "spool"):
             (state / name).mkdir(mode=0o700, exist_ok=True)
         for name in sorted(environment.list_templates()):
@@ -123,12 +126,43 @@ def _values(settings: Settings, program: Program, directory: Path, state: Path) 
 
 
 def _database(url: URL) -> dict[str, Any]:
-    """Return what Asterisk's driver needs to reach the realtime tables."""
-    return {
-        "driver": _DRIVERS[url.get_backend_name()],
-        "host": url.host or url.query.get("host") or "localhost",
-        "port": url.port,
-        "name": url.database,
+    """Return what Asterisk's driver needs to reach the realtime tables.
+
+    Raises:
+        MuruError: the driver cannot take one of them.
+    """
+    driver = _DRIVERS[url.get_backend_name()]
+    texts = {
+        "host": str(url.host or url.query.get("host") or "localhost"),
+        "name": url.database or "",
         "user": url.username or "",
         "password": url.password or "",
     }
+    if driver == "pgsql":
+        # Asterisk warns of an empty password, even where none is needed.
+        texts["password"] = texts["password"] or "unused"
+        texts = {name: _conninfo_value(text) for name, text in texts.items()}
+    for name, text in texts.items():
+        fault = _fault(driver, name, text)
+        if fault:
+            raise MuruError(f"MURU_ASTERISK_DATABASE_URL: its {name} {fault}.")
+    return {"driver": driver, "port": url.port, **texts}
+
+
+def _conninfo_value(text: str) -> str:
+    """Return *text* for libpq, which Asterisk hands "user=... password=..." in one string."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _fault(driver: str, name: str, text: str) -> str | None:
+    if not text.isprintable():
+        return "has a character that cannot be in a file of Asterisk's"
+    if driver == "pgsql" and len(text.encode()) > _LONGEST_PGSQL:
+        return f"is too long for Asterisk, which takes {_LONGEST_PGSQL - 2} bytes"
+    if driver == "odbc":
+        if text != text.strip():
+            return "begins or ends with a blank, which Asterisk would not keep"
+        if name in {"host", "name"} and not re.fullmatch(r"[\w.:/ -]*", text):
+            return "has a character that cannot be in odbc.ini"
+    return None

@@ -31,8 +31,8 @@ class StoredContact:
     @classmethod
     def of(cls, key: str, value: str) -> Self:
         """Read an entry. Raises ValueError if it is none."""
-        fields = json.loads(value)
         try:
+            fields = json.loads(value)
             return cls(
                 aor=key.partition(";@")[0],
                 key=key,
@@ -42,7 +42,7 @@ class StoredContact:
                 expires_at=datetime.fromtimestamp(int(fields["expiration_time"]), UTC),
                 fields=fields,
             )
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, ValueError) as error:
             raise ValueError(f"{key} is no contact: {error!r}") from error
 
 

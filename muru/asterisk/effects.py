@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from muru.asterisk import contacts
 from muru.asterisk.ami import Ami
 from muru.asterisk.ari import Ari
-from muru.asterisk.registrations import Registrations
+from muru.asterisk.contacts import StoredContact
+from muru.asterisk.registrations import REGISTER_TAKES, Registrations
 from muru.db.realtime import Change
 from muru.errors import AmiRefused, AmiUnavailable, AriUnavailable
 
@@ -42,7 +43,7 @@ class Effects:
         self._gone: set[str] = set()  # AORs whose contacts are to be removed
         self._everything = False
         self._wake = asyncio.Event()
-        self._done: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[bool]] = []
         self._tasks: list[asyncio.Task[None]] = []
         ami.on_login(self._after_login)
 
@@ -81,11 +82,11 @@ class Effects:
             return True
         if not self._ami.state.connected or not self._tasks:
             return False
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(told)
         self._wake.set()
-        done, _ = await asyncio.wait([self._done], timeout=PATIENCE)
-        return bool(done)
+        done, _ = await asyncio.wait([told], timeout=PATIENCE)
+        return bool(done) and told.result()
 
     def _after_login(self) -> None:
         self._everything = True
@@ -99,26 +100,28 @@ class Effects:
             everything, self._everything = self._everything, False
             objects, self._objects = self._objects, set()
             gone, self._gone = self._gone, set()
-            done, self._done = self._done, None
+            waiting, self._waiting = self._waiting, []
+            told = False
             try:
                 await self._expire(objects, everything=everything)
                 await self._remove_contacts(gone)
-                pause = _BACKOFF[0]
+                pause, told = _BACKOFF[0], True
             except AmiUnavailable as error:
+                self._gone |= gone
                 if not self._ami.state.connected:
-                    continue  # the next login does all of it
+                    continue  # after the next login, which empties the caches
                 _log.warning("Asterisk did not take an effect, trying again: %s", error)
                 self._everything |= everything
                 self._objects |= objects
-                self._gone |= gone
+                self._waiting, waiting = waiting + self._waiting, []
                 self._wake.set()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _BACKOFF[1])
             except Exception:
                 _log.exception("an effect failed")
             finally:
-                if done is not None and not done.done():
-                    done.set_result(None)
+                for each in waiting:
+                    each.set_result(told)
 
     async def _introduce_aors(self) -> None:
         """Have Asterisk read which AORs there are, some time after new ones were written.
@@ -159,17 +162,21 @@ class Effects:
     async def _remove_contacts(self, gone: set[str]) -> None:
         if not gone:
             return
-        if self._registrations is None:
-            stored = [each for each in await contacts.read_all(self._ami) if each.aor in gone]
-        else:
-            known = (each for aor in gone for each in self._registrations.contacts(aor))
-            found = [await contacts.read(self._ami, each.extension, each.uri) for each in known]
-            stored = [each for each in found if each is not None]
+        stored = await self._find_contacts(gone)
         for each in stored:
             await contacts.expire(self._ami, each)
         if self._registrations is not None:
             for aor in gone:
                 self._registrations.forget(aor)
+
+    async def _find_contacts(self, aors: set[str]) -> list[StoredContact]:
+        known = self._registrations
+        if known is None or not all(map(known.is_settled, aors)):
+            await asyncio.sleep(REGISTER_TAKES)  # one that is on its way ends with the old account
+            return [each for each in await contacts.read_all(self._ami) if each.aor in aors]
+        places = (each for aor in aors for each in known.contacts(aor))
+        found = [await contacts.read(self._ami, each.extension, each.uri) for each in places]
+        return [each for each in found if each is not None]
 
     async def _tell(self, action: str, headers: dict[str, str]) -> None:
         try:

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from muru.errors import MuruError
 from muru.settings import Settings
@@ -17,7 +21,7 @@ from muru.settings import Settings
 _log = logging.getLogger(__name__)
 
 OLDEST_VERSION = 20
-_STOP_TIMEOUT = 10.0
+_STOP_TRIES, _STOP_PAUSE = 10, 1.0  # how often it is asked to end, and with which seconds between
 _RESTART_BACKOFF = (1.0, 30.0)  # seconds: first, longest
 _LONGEST_SOCKET_PATH = 107  # of a Unix socket, sun_path of unix(7)
 
@@ -95,11 +99,16 @@ def _default_root() -> Path:
 
 
 class Process:
-    """An Asterisk with the configuration in *folder*, started again when it dies."""
+    """An Asterisk with the configuration in *folder*, started again when it dies.
 
-    def __init__(self, program: Program, folder: Path) -> None:
+    *state* is the folder of its own data, by default that around *folder*.
+    """
+
+    def __init__(self, program: Program, folder: Path, state: Path | None = None) -> None:
         self._program = program
         self._folder = folder
+        self._state = state or folder.parent
+        self._lock: IO[str] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -111,10 +120,15 @@ class Process:
         """Start it, after ending one that an earlier run left behind with the same configuration.
 
         Raises:
-            MuruError: it cannot be started at all.
+            MuruError: it cannot be started at all, or another muru runs one with this folder.
         """
-        await asyncio.to_thread(self._stop_left_over)
-        await self._spawn()
+        self._lock = self._take_lock()
+        try:
+            await asyncio.to_thread(self._end_left_over)
+            await self._spawn()
+        except MuruError:
+            self._lock.close()
+            raise
         self._task = asyncio.create_task(self._keep_up(), name="asterisk process")
 
     async def stop(self) -> None:
@@ -122,16 +136,21 @@ class Process:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+            self._task = None
+        if self._process is not None:
+            await self._end(self._process)
+        if self._lock is not None:
+            self._lock.close()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        # Asked again and again, since an Asterisk that is only just starting may lose a signal.
+        for number in (*[signal.SIGTERM] * _STOP_TRIES, signal.SIGKILL):
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(number)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_STOP_PAUSE):
+                        await process.wait()
 
     def command_line(self, command: str) -> str:
         """Run a command at Asterisk's console and return what it prints; blocks."""
@@ -166,20 +185,53 @@ class Process:
                 "Asterisk ended with code %s; starting it again in %g s (its log is in %s)",
                 code,
                 pause,
-                self._folder.parent / "log",
+                self._state / "log",
             )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RESTART_BACKOFF[1])
-            await self._spawn()
+            try:
+                await self._spawn()
+            except MuruError as error:  # it may be amid an upgrade
+                _log.error("%s", error)
 
-    def _stop_left_over(self) -> None:
-        control = self._folder.parent / "run/asterisk.ctl"
+    def _take_lock(self) -> IO[str]:
+        """Tell a left-over, whose muru is dead, from an Asterisk that another muru needs."""
+        lock = (self._state / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise MuruError(
+                f"muru runs already, with an Asterisk in {self._state}. End it first, or"
+                " set MURU_DATA_DIR to another folder."
+            ) from None
+        return lock
+
+    def _end_left_over(self) -> None:
+        control = self._state / "run/asterisk.ctl"
         if len(str(control)) > _LONGEST_SOCKET_PATH:
             raise MuruError(f"The path {control} is too long for a socket: shorten MURU_DATA_DIR.")
-        if control.exists():
-            self._console("core stop now")
-            with contextlib.suppress(FileNotFoundError):
-                control.unlink()
+        pid = self._left_over()
+        if pid is not None:
+            _log.warning("ending an Asterisk (process %d) that an earlier run left behind", pid)
+        for number in (*[signal.SIGTERM] * _STOP_TRIES, signal.SIGKILL):
+            deadline = time.monotonic() + _STOP_PAUSE
+            while self._left_over() == pid is not None:
+                if time.monotonic() > deadline:
+                    break
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+                time.sleep(0.1)
+        control.unlink(missing_ok=True)
+
+    def _left_over(self) -> int | None:
+        """Return the id of a process that runs with this configuration."""
+        try:
+            pid = int((self._state / "run/asterisk.pid").read_text())
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        return pid if os.fsencode(self._folder / "asterisk.conf") in arguments else None
 
     def _console(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603

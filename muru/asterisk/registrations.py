@@ -25,7 +25,9 @@ from muru.errors import AmiRefused, AmiUnavailable
 
 _log = logging.getLogger(__name__)
 
-_COLLECT = 0.25  # seconds in which contacts to look up are collected
+#: Seconds after a proven password when the contact is stored; lookups are collected meanwhile.
+REGISTER_TAKES = 0.25
+
 _SNAPSHOT_INTERVAL = 60.0  # seconds
 _SNAPSHOT_TIMEOUT = 30.0  # seconds
 _RETRY = 1.0  # seconds after Asterisk did not answer
@@ -85,8 +87,9 @@ class Registrations:
         self._next_snapshot = 0.0  # by the loop's clock
         self._contacts: dict[str, dict[str, Contact]] = {}  # by extension, by URI
         self._to_look_up: set[str] = set()  # AORs
+        self._looked_up: set[str] = set()  # AORs of which Asterisk is being asked
         self._expiries: list[tuple[datetime, str, str]] = []  # a heap; may have outdated entries
-        self._journal: list[AmiMessage] | None = None  # events that came during a snapshot
+        self._told: set[str] = set()  # extensions of which more is known than a question asked for
         self._subscribers: list[Callable[[RegistrationChange], None]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -112,12 +115,18 @@ class Registrations:
             return list(self._contacts.get(extension, {}).values())
         return list(self._all())
 
+    def is_settled(self, extension: str) -> bool:
+        """Tell whether Asterisk has told of nothing that is still to be looked up."""
+        pending = self._to_look_up | self._looked_up
+        return self.ready.is_set() and extension not in pending
+
     def subscribe(self, callback: Callable[[RegistrationChange], None]) -> None:
         """Have *callback* called with each change, in order; it must be quick and not raise."""
         self._subscribers.append(callback)
 
     def forget(self, extension: str) -> None:
         """Drop the contacts of an extension that was deleted, ahead of Asterisk's own events."""
+        self._told.add(extension)
         for contact in self.contacts(extension):
             self._remove(contact.extension, contact.uri)
 
@@ -129,10 +138,11 @@ class Registrations:
         self._wake.set()
 
     def _on_contact_status(self, event: AmiMessage) -> None:
-        if self._journal is not None:
-            self._journal.append(event)
         extension, uri = event.headers.get("AOR", ""), event.headers.get("URI", "")
         told = event.headers.get("ContactStatus")
+        if not extension or not uri:
+            return
+        self._told.add(extension)
         if told == "Removed":
             self._remove(extension, uri)
             return
@@ -153,6 +163,7 @@ class Registrations:
     # The background task
 
     async def _run(self) -> None:
+        failing = False
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_next()):
@@ -160,9 +171,12 @@ class Registrations:
             self._wake.clear()
             try:
                 await self._catch_up()
-            except AmiUnavailable as error:
+                failing = False
+            except (AmiUnavailable, AmiRefused) as error:  # refused: Asterisk is still booting
                 if self._ami.state.connected:
-                    _log.warning("registrations could not be looked up: %s", error)
+                    level = logging.DEBUG if failing else logging.WARNING
+                    _log.log(level, "registrations could not be looked up: %s", error)
+                    failing = True
                     await asyncio.sleep(_RETRY)
             except Exception:
                 _log.exception("looking up registrations failed")
@@ -184,13 +198,16 @@ class Registrations:
         if asyncio.get_running_loop().time() >= self._next_snapshot:
             await self._take_snapshot()
         elif self._to_look_up:
-            await asyncio.sleep(_COLLECT)  # an authentication is told before its contact is stored
+            await asyncio.sleep(REGISTER_TAKES)
             aors, self._to_look_up = self._to_look_up, set()
+            self._looked_up = aors
             try:
                 await self._look_up(aors)
             except AmiUnavailable:
                 self._look_up_soon(aors)
                 raise
+            finally:
+                self._looked_up = set()
 
     def _note_expired(self) -> None:
         now = _now()
@@ -206,48 +223,58 @@ class Registrations:
                 self._remove(extension, uri)
 
     async def _look_up(self, aors: set[str]) -> None:
+        self._told.clear()
         if len(aors) > _TOO_MANY:
             stored = await contacts.read_all(self._ami)
             found = [self._from_store(each) for each in stored if each.aor in aors]
         else:
             listed = await asyncio.gather(*map(self._list_contacts, sorted(aors)))
             found = [contact for each in listed for contact in each]
-        places = {(contact.extension, contact.uri) for contact in found}
-        for extension in aors:
+        # What was told meanwhile is newer than the answer: there it is asked again.
+        answered = aors - self._told
+        self._look_up_soon(aors & self._told)
+        current = {
+            (contact.extension, contact.uri): contact
+            for contact in found
+            if contact.extension in answered and not _is_over(contact)
+        }
+        for extension in answered:
             for contact in self.contacts(extension):
-                if (extension, contact.uri) not in places:
+                if (extension, contact.uri) not in current:
                     self._remove(extension, contact.uri)
-        for contact in found:
+        for contact in current.values():
             self._put(contact)
 
     async def _list_contacts(self, aor: str) -> list[Contact]:
         try:
-            listed = await self._ami.list("PJSIPShowEndpoint", {"Endpoint": aor})
+            listed = await self._ami.list(
+                "PJSIPShowEndpoint", {"Endpoint": aor}, only={"ContactStatusDetail"}
+            )
         except AmiRefused:  # it was deleted meanwhile
             return []
-        return [self._from_detail(each) for each in listed if each.name == "ContactStatusDetail"]
+        return [self._from_detail(each) for each in listed]
 
     async def _take_snapshot(self) -> None:
         regular = self.ready.is_set()
-        self._journal = []
-        try:
-            listed = await self._ami.list("PJSIPShowContacts", timeout=_SNAPSHOT_TIMEOUT)
-            journal = self._journal
-        finally:
-            self._journal = None
-        found = {(each.extension, each.uri): each for each in map(self._from_listing, listed)}
-        # What an event told of meanwhile is as the event said: the list may be older or newer.
-        told = {(each.headers.get("AOR", ""), each.headers.get("URI", "")) for each in journal}
-        before = {(each.extension, each.uri) for each in self._all()}
-        for extension, uri in before - found.keys() - told:
+        self._told.clear()
+        listed = await self._ami.list("PJSIPShowContacts", timeout=_SNAPSHOT_TIMEOUT)
+        # What was told meanwhile is newer than the list, or maybe older: there it is asked again.
+        told = set(self._told)
+        self._look_up_soon(told)
+        current = {
+            (contact.extension, contact.uri): contact
+            for contact in map(self._from_listing, listed)
+            if contact.extension not in told and not _is_over(contact)
+        }
+        before = {(each.extension, each.uri) for each in self._all() if each.extension not in told}
+        for extension, uri in before - current.keys():
             self._remove(extension, uri)
-        for place in found.keys() - told:
-            self._put(found[place])
-        if regular:
-            wrong = (before ^ found.keys()) - told
+        for contact in current.values():
+            self._put(contact)
+        wrong = before ^ current.keys()
+        if regular and wrong:
             self.corrected += len(wrong)
-            if wrong:
-                _log.warning("%d registrations were not as the events had told", len(wrong))
+            _log.warning("%d registrations were not as the events had told", len(wrong))
         self._next_snapshot = asyncio.get_running_loop().time() + self._snapshot_interval
         self.ready.set()
         self._wake.set()  # what is to be looked up has waited
@@ -334,6 +361,11 @@ def _address(uri: str) -> str | None:
     """Return the ``host:port`` of a contact: Asterisk put in where the packets came from."""
     host = uri.partition("@")[2] or uri.partition(":")[2]
     return host.partition(";")[0].partition("?")[0] or None
+
+
+def _is_over(contact: Contact) -> bool:
+    """Tell whether it expired; Asterisk goes on to list it until it looks for such contacts."""
+    return contact.expires_at is not None and contact.expires_at + _LINGER <= _now()
 
 
 def _milliseconds(microseconds: str | None) -> float | None:

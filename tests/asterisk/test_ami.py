@@ -612,6 +612,23 @@ async def test_list(asterisk: FakeAmi, ami: Ami) -> None:
     assert events == []
 
 
+async def test_list_of_some_events(asterisk: FakeAmi, ami: Ami) -> None:
+    """What a list has besides the events that are wanted is skipped, and ends it no sooner."""
+    asterisk.answers["PJSIPShowEndpoint"] = (
+        "Response: Success\nEventList: start\n\nEvent: AuthDetail\nPassword: hunter2\n\n"
+        "Event: ContactStatusDetail\nAOR: 100\n\nEvent: AorDetail\nAor: 100\n\n"
+        "Event: ContactStatusDetail\nAOR: 101\n\nEvent: EndpointDetailComplete\nListItems: 4"
+    )
+    wanted = {"ContactStatusDetail"}
+
+    some, everything = await asyncio.gather(
+        ami.list("PJSIPShowEndpoint", only=wanted), ami.list("PJSIPShowEndpoint")
+    )
+
+    assert [event.headers["AOR"] for event in some] == ["100", "101"]
+    assert len(everything) == 4
+
+
 async def test_list_without_events(asterisk: FakeAmi, ami: Ami) -> None:
     """A list that is complete at once is empty."""
     asterisk.answers["CoreShowChannels"] = (

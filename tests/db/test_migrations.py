@@ -35,7 +35,8 @@ ENUMS = {"yesno": YES_NO, "ast_bool": BOOLEAN, "dtmf_mode": DTMF, "auth_type": A
 ASTERISK_TABLES = (
     """CREATE TABLE ps_endpoints (id VARCHAR(255) NOT NULL UNIQUE, transport VARCHAR(40),
     aors VARCHAR(2048), auth VARCHAR(255), context VARCHAR(40), disallow VARCHAR(200),
-    allow VARCHAR(200), callerid VARCHAR(40), codec_prefs_incoming_offer VARCHAR(128),
+    allow VARCHAR(200), allow_overlap {yesno}, callerid VARCHAR(40),
+    codec_prefs_incoming_offer VARCHAR(128), codec_prefs_outgoing_offer VARCHAR(128),
     direct_media {yesno}, dtmf_mode {dtmf_mode}, force_rport {yesno}, rewrite_contact {yesno},
     rtp_symmetric {yesno}, webrtc {yesno}, mailboxes VARCHAR(40))""",
     """CREATE TABLE ps_auths (id VARCHAR(255) NOT NULL UNIQUE, auth_type {auth_type},

@@ -31,9 +31,13 @@ async def test_account_has_all_that_asterisk_needs(world: World) -> None:
             "context": "muru",
             "disallow": "all",
             "allow": "g722,alaw,ulaw,g726,gsm,lpc10",
+            "allow_overlap": "no",
             "callerid": '"Kitchen" <2001>',
             "codec_prefs_incoming_offer": (
                 "prefer: configured, operation: intersect, keep: first, transcode: allow"
+            ),
+            "codec_prefs_outgoing_offer": (
+                "prefer: configured, operation: only_preferred, keep: all, transcode: allow"
             ),
             "direct_media": "no",
             "dtmf_mode": "rfc4733",

@@ -13,6 +13,7 @@ from muru.db.realtime import Change
 from muru.flavor import RealtimeRow
 from muru.registry import discover
 from muru.services import extensions
+from muru.services import reconcile as services_reconcile
 from muru.services.extensions import NewExtension
 from muru.services.reconcile import Report, reconcile
 from muru.services.site import OPERATOR, Site
@@ -243,6 +244,29 @@ async def test_a_number_that_is_just_being_created_is_given_time(
     assert report.changes == []
     assert (await read_all(databases))["ps_endpoints"] == before
     assert kept["number"] == "1000"
+
+
+@on_one_of_each
+async def test_a_number_that_is_taken_anew_keeps_its_rows(
+    any_site: Site, databases: Databases, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody creates it after its rows were found left over, and before they are removed."""
+    await create("1000")
+    await execute(databases.own, "DELETE FROM muru_extensions")
+    look = services_reconcile._left_over
+
+    async def look_then_create(site: Site) -> set[str]:
+        found = await look(site)
+        await create("1000")
+        return found
+
+    monkeypatch.setattr(services_reconcile, "_left_over", look_then_create)
+    report = await reconcile(any_site, grace=0)
+    monkeypatch.undo()
+
+    assert report.changes == []
+    assert len(await read_rows(databases.asterisk, "muru_realtime_rows")) == 4
+    assert (await reconcile(any_site, grace=0)).changes == []
 
 
 @on_one_of_each
