@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _MODULES = (auth, users, extensions, registrations, system)
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
+_START_PATIENCE = 1.0  # seconds that the start waits for the first call of jobs, which go on
 _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
 
 
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> web.Application:
     app[AMI] = ami
     app[REGISTRATIONS] = Registrations(ami)
     app[SITE] = _create_site(settings, Effects(ami, _ari(settings), app[REGISTRATIONS]))
-    app[JOBS] = Jobs()
+    app[JOBS] = Jobs(start_timeout=_START_PATIENCE)
     app[LOGIN_LIMITER] = LoginLimiter()
     _add_api(app)
     _add_flavor_routes(app, app[SITE].registry, settings.telephoning_prefix)

@@ -410,4 +410,7 @@ def _print_extension(settings: Settings, options: argparse.Namespace, extension:
     if options.json:
         _print_json(data)
     else:
-        _print_table(data.items())
+        _print_table(
+            (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in data.items()
+        )

@@ -148,7 +148,11 @@ class Settings(BaseSettings):
         """SQLAlchemy URL of muru's own tables; by default one SQLite file in ``data_dir``."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'muru.sqlite3').absolute()}"
+        return f"sqlite:///{self._embedded_file}"
+
+    @property
+    def _embedded_file(self) -> Path:
+        return (self.data_dir / "muru.sqlite3").absolute()
 
     @property
     def asterisk_database(self) -> str:
@@ -158,13 +162,16 @@ class Settings(BaseSettings):
         return self.database
 
     def make_data_dir(self) -> None:
-        """Create the data folder, for the owner of the process alone.
+        """Create the data folder and the embedded database, for the owner of the process alone.
 
         Raises:
             MuruError: it cannot be created.
         """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.database_url is None:
+                # SQLite would create it for everybody to read, in a folder that may be open.
+                self._embedded_file.touch(mode=0o600)
         except OSError as error:
             raise MuruError(f"The data folder cannot be used: {error}") from error
 

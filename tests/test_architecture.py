@@ -36,6 +36,7 @@ STARTING_TASKS = {
     "muru/asterisk/effects.py",  # told in order, after the commit
     "muru/asterisk/program.py",  # the process that `muru up` keeps running
     "muru/asterisk/registrations.py",  # what no event tells
+    "muru/up.py",  # waits for Asterisk and for the end, whichever comes first
     "muru/provisioning/tftp/server.py",  # one per transfer, ended with the server
 }
 

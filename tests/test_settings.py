@@ -217,3 +217,14 @@ def test_data_folder_that_cannot_be(tmp_path: Path) -> None:
 
     with pytest.raises(MuruError, match="file/data"):
         Settings(data_dir=tmp_path / "file/data").make_data_dir()
+
+
+def test_embedded_database_is_private(tmp_path: Path) -> None:
+    """The file with all passwords is for its owner alone, also in a folder that is open."""
+    tmp_path.chmod(0o755)
+    settings = Settings(data_dir=tmp_path)
+
+    settings.make_data_dir()
+
+    assert (tmp_path / "muru.sqlite3").stat().st_mode & 0o777 == 0o600
+    settings.make_data_dir()

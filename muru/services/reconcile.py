@@ -14,7 +14,7 @@ from muru.db.realtime import Change, RealtimeRow
 from muru.registry import Registry
 from muru.services.site import Site, retried
 
-_BATCH = 200
+_BATCH = 50  # extensions in one transaction: nobody waits long for the next
 
 
 @dataclass(slots=True)
