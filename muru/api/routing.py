@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from muru.db.models import TokenKind
 from muru.errors import Forbidden, Invalid, NotFound, Unauthenticated
@@ -139,19 +139,16 @@ class Endpoints:
 
 
 def json_response(answer: Any, status: int = 200) -> web.Response:
-    """Write a pydantic model, or a list of them, as JSON that no cache keeps."""
-    if isinstance(answer, BaseModel):
-        text = answer.model_dump_json()
-    elif isinstance(answer, list):
-        text = "[" + ",".join(item.model_dump_json() for item in answer) + "]"
-    else:
-        text = json.dumps(answer)
+    """Write *answer*, of pydantic models and plain values, as JSON that no cache keeps."""
     return web.Response(
         status=status,
-        body=text.encode(),
+        body=_JSON.dump_json(answer),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 async def _identify(request: web.Request, access: Access) -> Call:
@@ -167,8 +164,8 @@ async def _identify(request: web.Request, access: Access) -> Call:
         actor, login_id = await users.authenticate(site, request.cookies[COOKIE], TokenKind.SESSION)
     else:
         raise Unauthenticated("Log in first (POST /api/v1/auth/login).")
-    if access == "admin" and not actor.is_admin:
-        raise Forbidden("Only administrators may do this.")
+    if access == "admin":
+        actor.require_admin()
     return Call(request, site, actor, login_id)
 
 

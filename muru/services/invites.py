@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 
 from muru.db.models import Invite
-from muru.errors import Forbidden, NotFound
+from muru.errors import NotFound
 from muru.services import passwords
 from muru.services.site import Actor, Site
 
@@ -19,7 +19,7 @@ async def create_invite(
     note: str = "",
 ) -> Invite:
     """Create an invite for *max_uses* people until *expires_at*; None sets no bound."""
-    _require_admin(actor)
+    actor.require_admin()
     invite = Invite(
         code=passwords.readable(12), max_uses=max_uses, expires_at=expires_at, note=note, uses=0
     )
@@ -29,20 +29,15 @@ async def create_invite(
 
 
 async def list_invites(site: Site, actor: Actor) -> list[Invite]:
-    _require_admin(actor)
+    actor.require_admin()
     async with site.database.read() as session:
         return list(await session.scalars(select(Invite).order_by(Invite.id.desc())))
 
 
 async def delete_invite(site: Site, actor: Actor, code: str) -> None:
     """Make an invite worthless. Accounts that were made with it stay."""
-    _require_admin(actor)
+    actor.require_admin()
     async with site.transaction() as transaction:
         deleted = await transaction.session.execute(delete(Invite).where(Invite.code == code))
     if deleted.rowcount != 1:  # type: ignore[attr-defined]
         raise NotFound("There is no such invite.")
-
-
-def _require_admin(actor: Actor) -> None:
-    if not actor.is_admin:
-        raise Forbidden("Only administrators handle invites.")

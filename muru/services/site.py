@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from muru.asterisk.effects import Effects
 from muru.db.sessions import Database, Transaction
-from muru.errors import DatabaseDeadlock
+from muru.errors import DatabaseDeadlock, Forbidden
 from muru.registry import Registry
 from muru.settings import Settings
 
@@ -25,6 +25,11 @@ class Actor:
     user_id: int | None
     username: str
     is_admin: bool
+
+    def require_admin(self) -> None:
+        """Raise Forbidden for everybody but administrators."""
+        if not self.is_admin:
+            raise Forbidden("Only administrators may do this.")
 
     def may_touch(self, owner_id: int) -> bool:
         return self.is_admin or self.user_id == owner_id

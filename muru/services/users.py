@@ -61,7 +61,7 @@ async def create_user(
     site: Site, actor: Actor, username: str, password: str, role: Role = Role.USER
 ) -> User:
     """Create an account for somebody else; for administrators. Raises as :func:`register`."""
-    _require_admin(actor)
+    actor.require_admin()
     return await _create(site, username, password, role, None)
 
 
@@ -253,7 +253,7 @@ async def list_users(
     site: Site, actor: Actor, *, search: str = "", offset: int = 0, limit: int = 50
 ) -> tuple[list[User], int]:
     """Return some accounts in the order of their names, and how many there are in all."""
-    _require_admin(actor)
+    actor.require_admin()
     condition = User.username.contains(search.lower(), autoescape=True)
     async with site.database.read() as session:
         total = await session.scalar(select(func.count(User.id)).where(condition)) or 0
@@ -282,7 +282,7 @@ async def change_user(site: Site, actor: Actor, username: str, change: UserChang
     """
     user = await get_user(site, actor, username)
     if change.role is not None and change.role != user.role:
-        _require_admin(actor)
+        actor.require_admin()
         if user.id == actor.user_id:
             raise Forbidden("Nobody changes their own role; another administrator has to.")
     password_hash = None
@@ -362,8 +362,3 @@ async def _check_not_last_admin(session: AsyncSession, leaving: User) -> None:
     locked = admins.order_by(User.id).with_for_update()
     if list(await session.scalars(locked)) == [leaving.id]:
         raise Conflict("This is the last administrator.", key="last-administrator")
-
-
-def _require_admin(actor: Actor) -> None:
-    if not actor.is_admin:
-        raise Forbidden("Only administrators may do this.")
