@@ -182,9 +182,10 @@ def load(**overrides: object) -> Settings:
     Raises:
         SettingsError: with every wrong or unknown setting by name, and what to do about it.
     """
-    faults = dict(_unknown(_names_given()))
+    env_file = _env_file()
+    faults = dict(_unknown(_names_given(env_file)))
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]
+        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         for fault in error.errors():
             name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "together"
@@ -195,9 +196,19 @@ def load(**overrides: object) -> Settings:
     raise SettingsError(faults)
 
 
-def _names_given() -> set[str]:
+def _env_file() -> Path | None:
+    """Return ``.env`` if there is one to be seen from here: a folder may be closed to its user."""
+    path = Path(".env")
     try:
-        names = {*os.environ, *dotenv_values(".env")}
+        path.stat()
+    except OSError:
+        return None
+    return path
+
+
+def _names_given(env_file: Path | None) -> set[str]:
+    try:
+        names = {*os.environ, *(dotenv_values(env_file) if env_file else ())}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError({".env": f"cannot be read: {error}"}) from error
     return {name for name in names if name.startswith(PREFIX)}

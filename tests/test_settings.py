@@ -228,3 +228,12 @@ def test_embedded_database_is_private(tmp_path: Path) -> None:
 
     assert (tmp_path / "muru.sqlite3").stat().st_mode & 0o777 == 0o600
     settings.make_data_dir()
+
+
+def test_env_file_out_of_reach(tmp_path: Path) -> None:
+    """In a folder that is closed to its user, muru has no ``.env``, and starts all the same."""
+    # To root every folder is open; a path that leads through a file is closed to all.
+    (tmp_path / "file").write_text("")
+    Path(".env").symlink_to(tmp_path / "file/.env")
+
+    assert load().http_port == 8000
