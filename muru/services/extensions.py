@@ -270,8 +270,7 @@ async def _untaken(
 ) -> list[str]:
     allowed = [number for number in candidates if not is_reserved(settings, number)]
     taken: set[str] = set()
-    for start in range(0, len(allowed), 500):
-        chunk = allowed[start : start + 500]
+    for chunk in realtime.batches(allowed):
         taken.update(
             await session.scalars(select(Extension.number).where(Extension.number.in_(chunk)))
         )

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 
 from sqlalchemy import select
 
 from muru.asterisk.registrations import RegistrationChange, Registrations
 from muru.db.models import Extension
+from muru.db.realtime import batches
 from muru.errors import DatabaseUnavailable
 from muru.jobs import Jobs
 from muru.services.site import Site
 
 _log = logging.getLogger(__name__)
 
-_BATCH = 500  # numbers in one question to the database
 _COLLECT = 0.5  # seconds in which changes are collected
 
 
@@ -33,7 +32,7 @@ async def follow(site: Site, jobs: Jobs, registrations: Registrations) -> None:
         await wake.wait()
         await asyncio.sleep(_COLLECT)
         wake.clear()
-        numbers = sorted(changed)
+        numbers = list(changed)
         changed.clear()
         try:
             await _run_jobs_of(site, jobs, numbers)
@@ -44,14 +43,10 @@ async def follow(site: Site, jobs: Jobs, registrations: Registrations) -> None:
 async def _run_jobs_of(site: Site, jobs: Jobs, numbers: list[str]) -> None:
     types: set[str] = set()
     async with site.database.read() as session:
-        for chunk in _chunks(numbers):
+        for chunk in batches(numbers):
             query = select(Extension.type).where(Extension.number.in_(chunk)).distinct()
             types.update(await session.scalars(query))
     for phone_type in types:
         flavor = site.registry.for_type(phone_type)
         if flavor is not None:
             jobs.run_soon(site.registry.entry_of(flavor).name)
-
-
-def _chunks(numbers: list[str]) -> Iterable[list[str]]:
-    return (numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH))
