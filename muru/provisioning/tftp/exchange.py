@@ -52,6 +52,11 @@ class Route:
         data = told.get((socket.IPPROTO_IP, _IP_PKTINFO), bytes(12))
         return cls(socket.AF_INET, socket.inet_ntoa(data[4:8]), (host, sender[1]))
 
+    @property
+    def known_local(self) -> str:
+        """The local address, or nothing where the kernel has told none."""
+        return "" if self.local in ("0.0.0.0", "::") else self.local  # noqa: S104 - compared only
+
     def open(self) -> socket.socket:
         """A socket on a port of its own. OSError: there are no more, or the address is gone."""
         zone = self.peer[2:]  # of a link-local address
@@ -60,13 +65,20 @@ class Route:
 
 def listen(family: socket.AddressFamily, address: Any) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return _bind(take_over(opened), address)
+
+
+def take_over(opened: socket.socket) -> socket.socket:
+    """The same socket, made to tell whither each datagram was sent. OSError: it is closed."""
+    opened.setblocking(False)
     with suppress(OSError):  # a smaller one does as well
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    if family == socket.AF_INET6:
-        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    if opened.family == socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    return _bind(opened, address)
+    return opened
 
 
 def receive(source: socket.socket, most: int) -> tuple[bytes, Route] | None:

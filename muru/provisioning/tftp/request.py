@@ -29,16 +29,18 @@ class ReadRequest:
     """What a client asks for. ``filename`` is a relative path with plain slashes, without ``..``.
 
     Its letters have the client's case. The options' names are in lower case. ``peer`` is address
-    and port, where an IPv4 address is always written as such.
+    and port, where an IPv4 address is always written as such. ``local`` is the address of ours to
+    which the client sent, by which it can reach other services too; empty if that is not known.
     """
 
     filename: str = field(repr=False)
     mode: Mode
     options: Mapping[str, str]
     peer: tuple[str, int]
+    local: str = ""
 
 
-def understand(packet: Request, peer: tuple[str, int]) -> ReadRequest | Error:
+def understand(packet: Request, peer: tuple[str, int], local: str = "") -> ReadRequest | Error:
     """The request, or what to tell the client if no answer to it is needed to know that."""
     if packet.write:  # some phones send their logs
         return _READ_ONLY
@@ -48,7 +50,7 @@ def understand(packet: Request, peer: tuple[str, int]) -> ReadRequest | Error:
     filename = clean_name(packet.filename)
     if filename is None:
         return REFUSED
-    return ReadRequest(filename, mode, packet.options, peer)
+    return ReadRequest(filename, mode, packet.options, peer, local)
 
 
 def clean_name(name: str) -> str | None:

@@ -10,7 +10,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from muru.provisioning.tftp.exchange import Address, Exchange, Route, listen, receive, reply
+from muru.provisioning.tftp.exchange import (
+    Address,
+    Exchange,
+    Route,
+    listen,
+    receive,
+    reply,
+    take_over,
+)
 from muru.provisioning.tftp.packet import (
     MAX_REQUEST,
     Error,
@@ -67,6 +75,9 @@ class TftpServer:
     again when it hears nothing, and by then there may be room; after an ERROR it would go on
     without its configuration. Also, a forged sender's address so gets little unwanted traffic.
 
+    ``inherited`` is a bound socket, used instead of one on ``host`` and ``port``. The server closes
+    it when it stops, and so cannot be started again.
+
     ``retransmit`` is the first wait for an acknowledgement, in seconds as ``answer_timeout`` is.
     """
 
@@ -82,10 +93,11 @@ class TftpServer:
         answer_timeout: float = 10.0,
         retransmit: float = 1.0,
         retries: int = 5,
+        inherited: socket.socket | None = None,
     ) -> None:
         self.counters = Counters()
         self._answer, self._answer_timeout = answer, answer_timeout
-        self._host, self._port = host, port
+        self._host, self._port, self._inherited = host, port, inherited
         self._max_transfers, self._max_per_address = max_transfers, max_per_address
         self._max_block_size = max_block_size
         self._retransmit, self._retries = retransmit, retries
@@ -112,11 +124,8 @@ class TftpServer:
         """
         if self._socket is not None:
             return
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
-        family, *_, address = found[0]
-        self._socket = listen(family, address)
-        loop.add_reader(self._socket, self._read, self._socket)
+        self._socket = await self._open()
+        asyncio.get_running_loop().add_reader(self._socket, self._read, self._socket)
 
     async def stop(self) -> None:
         """Ends all transfers where they are: their clients notice by their own timeouts."""
@@ -129,6 +138,14 @@ class TftpServer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _open(self) -> socket.socket:
+        if self._inherited:
+            return take_over(self._inherited)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+        family, *_, address = found[0]
+        return listen(family, address)
 
     def _read(self, source: socket.socket) -> None:
         for _ in range(_AT_ONCE):
@@ -145,7 +162,7 @@ class TftpServer:
             self.counters.malformed += 1
             return
         self.counters.requests += 1
-        request = understand(packet, (route.peer[0], route.peer[1]))
+        request = understand(packet, (route.peer[0], route.peer[1]), route.known_local)
         if isinstance(request, Error):
             self._refuse(route, request)
         elif self._is_repeated(request, route):

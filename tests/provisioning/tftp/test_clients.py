@@ -1,4 +1,4 @@
-"""Real TFTP clients fetch files: tftp-hpa, atftp and curl, each in its own manner."""
+"""Real TFTP clients fetch files: tftp-hpa, atftp, curl and BusyBox's, each in its own manner."""
 
 import asyncio
 import random
@@ -13,7 +13,8 @@ from muru.provisioning.tftp.packet import to_netascii
 from muru.provisioning.tftp.request import AccessRefused, FileNotFound, ReadRequest
 from muru.provisioning.tftp.server import TftpServer
 
-MISSING = [program for program in ("tftp", "atftp", "curl") if not shutil.which(program)]
+PROGRAMS = ("tftp", "atftp", "curl", "busybox")
+MISSING = [program for program in PROGRAMS if not shutil.which(program)]
 
 FIRMWARE = "40000000"
 NOISE = random.Random(1350).randbytes(1_000_000) * 40
@@ -29,7 +30,20 @@ CLIENTS = {
     "curl, no options": "curl -sS --tftp-no-options tftp://127.0.0.1:{port}//{name} -o {out}",
     "curl by IPv6, large": "curl -sS --tftp-blksize 65464 tftp://[::1]:{port}/{name} -o {out}",
     "curl, small": "curl -sS --tftp-blksize 8 tftp://127.0.0.1:{port}/{name} -o {out}",
+    "busybox": "busybox tftp -g -r {name} -l {out} 127.0.0.1 {port}",
+    "busybox, options": "busybox tftp -g -b 1428 -r //{name} -l {out} 127.0.0.1 {port}",
+    "busybox, small": "busybox tftp -g -b 64 -r ./{name} -l {out} 127.0.0.1 {port}",
 }
+# Without options 40 MB are 78,126 blocks, whose number rolls over.
+FIRMWARE_CLIENTS = [
+    "tftp-hpa",  # knows no options
+    "atftp",
+    "atftp, options",
+    "curl, no options",
+    "curl by IPv6, large",
+    "busybox",
+    "busybox, options",
+]
 
 
 async def answer(request: ReadRequest) -> bytes:
@@ -86,7 +100,7 @@ async def test_sizes(server: TftpServer, tmp_path: Path, client: str) -> None:
     assert server.counters.retransmits == 0
 
 
-@pytest.mark.parametrize("client", ["tftp-hpa", "curl by IPv6, large"])
+@pytest.mark.parametrize("client", FIRMWARE_CLIENTS)
 async def test_firmware(server: TftpServer, tmp_path: Path, client: str) -> None:
     """40 MB come whole: in blocks of 512 bytes their number rolls over, larger ones are quick."""
     code, output = await run(CLIENTS[client], server, FIRMWARE, tmp_path / "out")
@@ -118,11 +132,46 @@ async def test_netascii_on_the_wire(server: TftpServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "tftp -m octet 127.0.0.1 {port} -c get '{name}' {out}",
+        "atftp -g -r '{name}' -l {out} 127.0.0.1 {port}",
+        "curl -sS --path-as-is 'tftp://127.0.0.1:{port}/{name}' -o {out}",
+        "busybox tftp -g -r '{name}' -l {out} 127.0.0.1 {port}",
+    ],
+)
+async def test_names(tmp_path: Path, command: str) -> None:
+    """Slashes, backslashes, dots and letter case reach the answer in one form, ``..`` never."""
+    asked: list[str] = []
+
+    async def remember(request: ReadRequest) -> bytes:
+        asked.append(request.filename)
+        return b"found"
+
+    server = TftpServer(remember, host="127.0.0.1", port=0)
+    await server.start()
+    try:
+        for name in ("SPA504g.CFG", "/a.cfg", "//Snom//./A.cfg", "\\Cisco\\sip.cnf", "./b/"):
+            out = tmp_path / str(len(asked))
+            code, output = await run(command, server, name, out)
+            assert code == 0, output
+            assert out.read_bytes() == b"found"
+        for name in ("../passwd", "a/../../passwd", "..\\passwd"):
+            _, output = await run(command, server, name, tmp_path / "none")
+            assert "access refused" in output or "(69)" in output
+    finally:
+        await server.stop()
+
+    assert asked == ["SPA504g.CFG", "a.cfg", "Snom/A.cfg", "Cisco/sip.cnf", "b"]
+
+
+@pytest.mark.parametrize(
     ("client", "absent", "secret"),
     [
         ("tftp-hpa", "Error code 1: file not found", "Error code 2: access refused"),
         ("atftp", "<file not found>", "<access refused>"),
         ("curl", "(68)", "(69)"),
+        ("busybox", "server error: (1) file not found", "server error: (2) access refused"),
     ],
 )
 async def test_errors(
@@ -140,6 +189,7 @@ async def test_errors(
         "tftp -m octet 127.0.0.1 {port} -c put {out} {name}",
         "atftp -p -l {out} -r {name} 127.0.0.1 {port}",
         "curl -sS -T {out} tftp://127.0.0.1:{port}/{name}",
+        "busybox tftp -p -l {out} -r {name} 127.0.0.1 {port}",
     ],
 )
 async def test_upload(server: TftpServer, tmp_path: Path, command: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -22,11 +22,11 @@ from muru.provisioning.tftp.packet import (
     OptionsAck,
     Packet,
     Request,
-    parse,
     to_netascii,
 )
 from muru.provisioning.tftp.request import AccessRefused, FileNotFound, ReadRequest
 from muru.provisioning.tftp.server import TftpServer
+from tests.provisioning.tftp.raw_client import RawClient
 
 FILES = {"short": b"x" * 100, "long": bytes(range(256)) * 5, "lines": b"a\nb\rc\r\n" * 200}
 
@@ -99,68 +99,6 @@ async def server(make_server: MakeServer) -> TftpServer:
     return await make_server(retransmit=30.0)
 
 
-class RawClient:
-    """A socket; it does what no decent client does."""
-
-    def __init__(self, port: int, host: str = "127.0.0.1", *, own_port: int = 0) -> None:
-        self._server = (host, port)
-        self._socket = socket.socket(
-            socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
-        )
-        self._socket.setblocking(False)
-        self._socket.bind(("::1" if ":" in host else "127.0.0.1", own_port))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        host, port, *_ = self._socket.getsockname()
-        return host, port
-
-    def send(self, packet: Packet | bytes, to: Any = None) -> None:
-        self._socket.sendto(bytes(packet), to or self._server)
-
-    def ask(self, name: str, mode: str = "octet", **options: str) -> None:
-        self.send(Request(name, mode, options))
-
-    async def receive_from(self) -> tuple[Packet, Any]:
-        async with asyncio.timeout(5):
-            datagram, sender = await asyncio.get_running_loop().sock_recvfrom(self._socket, 70_000)
-        return parse(datagram), sender
-
-    async def receive(self) -> Packet:
-        return (await self.receive_from())[0]
-
-    async def hears_nothing(self, seconds: float = 0.1) -> bool:
-        await asyncio.sleep(seconds)
-        try:
-            self._socket.recvfrom(1)
-        except BlockingIOError:
-            return True
-        return False
-
-    async def fetch(self, name: str, mode: str = "octet", **options: str) -> bytes:
-        """The content, by the rules."""
-        self.ask(name, mode, **options)
-        size = int(options.get("blksize", 512))
-        content = b""
-        while True:
-            packet, sender = await self.receive_from()
-            if isinstance(packet, OptionsAck):
-                assert packet.options.get("blksize", str(size)) == str(size)
-                self.send(Ack(0), sender)
-                continue
-            assert isinstance(packet, Data), packet
-            content += packet.payload
-            self.send(Ack(packet.block), sender)
-            if len(packet.payload) < size:
-                return content
-
-
 @pytest.fixture
 def client(server: TftpServer) -> Iterator[RawClient]:
     """A client of ``server``."""
@@ -198,12 +136,13 @@ async def test_fetch(
 async def test_request_as_it_reaches_the_answer(
     server: TftpServer, client: RawClient, site: Site
 ) -> None:
-    """The answer is asked once, for a clean name, and is told the options and the client."""
+    """The answer is asked once, for a clean name, and is told the options and both addresses."""
     client.send(b"\0\1/.\\/x\xff.cfg\0OCTET\0TSIZE\x000\0x\0y\0")
 
     assert await client.receive() == Error(ErrorCode.FILE_NOT_FOUND, "file not found")
     options = {"tsize": "0", "x": "y"}
-    assert site.asked == [ReadRequest("x\ufffd.cfg", "octet", options, client.address)]
+    asked = ReadRequest("x\ufffd.cfg", "octet", options, client.address, "127.0.0.1")
+    assert site.asked == [asked]
 
 
 async def test_netascii_size(client: RawClient) -> None:
@@ -546,19 +485,19 @@ async def test_bound_per_address(make_server: MakeServer) -> None:
 
 
 async def test_any_bytes(server: TftpServer, client: RawClient) -> None:
-    """Garbage by the thousand, on the server's port and on a transfer's, harms nobody."""
+    """Garbage by ten thousands, on the server's port and on a transfer's, harms nobody."""
     chance = random.Random(1350)
     client.ask("long")
     first, transfer = await client.receive_from()
     with RawClient(server.port) as vandal:
-        for _ in range(3000):
+        for _ in range(30_000):
             seed = chance.choice([b"\0\1a\0octet\0", b"\0\6a\0b\0", b"\0\3\0\1", b"\0\4\0\1", b""])
             garbage = bytearray(seed + chance.randbytes(chance.choice([0, 1, 9, 600, 2000])))
             if garbage:
                 garbage[chance.randrange(len(garbage))] = chance.randrange(256)
             vandal.send(bytes(garbage), chance.choice([None, transfer]))
             await asyncio.sleep(0)  # so that none is lost
-    assert server.counters.malformed > 500
+    assert server.counters.malformed > 5000
 
     assert first == Data(1, FILES["long"][:512])
     client.send(Ack(1), transfer)
@@ -588,7 +527,9 @@ async def test_port_that_cannot_be_answered(server: TftpServer, site: Site) -> N
     assert site.asked == []
 
 
-async def test_answered_from_the_address_that_was_asked(make_server: MakeServer) -> None:
+async def test_answered_from_the_address_that_was_asked(
+    make_server: MakeServer, site: Site
+) -> None:
     """On a machine with several addresses clients hear from the one that they know."""
     server = await make_server(host="0.0.0.0")
     for host in ("127.0.0.1", "127.7.7.7"):
@@ -601,6 +542,20 @@ async def test_answered_from_the_address_that_was_asked(make_server: MakeServer)
             client.ask("absent")
             _, sender = await client.receive_from()
             assert sender[0] == host
+        assert [request.local for request in site.asked[-2:]] == [host, host]
+
+
+async def test_same_file_from_another_of_our_addresses(make_server: MakeServer) -> None:
+    """A client that turns to another of our addresses is served from there."""
+    server = await make_server(host="0.0.0.0", retransmit=30)
+    with RawClient(server.port) as client:
+        for host in ("127.0.0.1", "127.7.7.7"):
+            client.send(Request("long", "octet"), (host, server.port))
+            packet, sender = await client.receive_from()
+            assert (packet, sender[0]) == (Data(1, FILES["long"][:512]), host)
+
+    assert server.counters.aborted == 1
+    assert server.active == 1
 
 
 async def test_both_families(make_server: MakeServer, site: Site) -> None:
@@ -610,6 +565,7 @@ async def test_both_families(make_server: MakeServer, site: Site) -> None:
         with RawClient(server.port, host) as client:
             assert await client.fetch("long", tsize="0") == FILES["long"]
             assert site.asked[-1].peer == client.address
+            assert site.asked[-1].local == host
 
 
 async def test_stop_amid_everything(make_server: MakeServer, site: Site) -> None:
@@ -650,6 +606,22 @@ async def test_start_again(make_server: MakeServer) -> None:
     assert server.port == port
     with RawClient(port) as client:
         assert await client.fetch("short") == FILES["short"]
+
+
+async def test_inherited_socket(make_server: MakeServer, site: Site) -> None:
+    """A socket that another opened serves as one of our own, and is closed with the server."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        inherited = socket.socket(family, socket.SOCK_DGRAM)
+        inherited.bind((host, 0))
+        server = await make_server(host="192.0.2.1", port=1, inherited=inherited)
+        with RawClient(inherited.getsockname()[1], host) as client:
+            assert await client.fetch("long") == FILES["long"]
+        assert site.asked[-1].local == host
+        await server.stop()
+
+        assert inherited.fileno() == -1
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            await server.start()
 
 
 async def test_port_taken(server: TftpServer, make_server: MakeServer) -> None:
