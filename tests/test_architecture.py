@@ -33,10 +33,13 @@ STARTING_TASKS = {
     "muru/app.py",  # what follows registrations, ended with the application
     "muru/jobs.py",  # the scheduler
     "muru/asterisk/ami.py",  # the link, which outlives what happens on it
+    "muru/asterisk/ari.py",  # the link, and a task for each call, ended with it
     "muru/asterisk/effects.py",  # told in order, after the commit
     "muru/asterisk/program.py",  # the process that `muru up` keeps running
     "muru/asterisk/registrations.py",  # what no event tells
+    "muru/testing/phone.py",  # what a NOTIFY makes a virtual phone do, ended with it
     "muru/up.py",  # waits for Asterisk and for the end, whichever comes first
+    "muru/provisioning/pnp.py",  # one per phone that asks, ended with the server
     "muru/provisioning/tftp/server.py",  # one per transfer, ended with the server
 }
 
