@@ -6,10 +6,10 @@ is in ``subscription``.
 
 The port is also Asterisk's. The listening socket is bound to the group's address alone, and so
 stands beside an Asterisk that is bound to *one* address of the machine. It cannot stand beside one
-that is bound to all: Asterisk sets no SO_REUSEADDR, so whoever comes second is refused the port.
-Nor would it help if it could: Linux hands a multicast to all that listen on every address, and
-Asterisk would answer each phone with 401. What phones answer to port 5060 goes to Asterisk in any
-case, so NOTIFY is sent from a port of its own.
+that is bound to all: Asterisk sets no SO_REUSEADDR, so whoever comes second is refused the port,
+and if that is Asterisk, it goes on without UDP. Sharing would not help: Linux hands a multicast to
+all that listen on every address, and Asterisk would answer each phone with 401. What phones answer
+to port 5060 goes to Asterisk in any case, so NOTIFY is sent from a port of its own.
 
 Whoever can send here is on a network whose multicasts reach this machine. What is sent goes only to
 the address that the question came from, a few times, and is about as long as the question. URLs
