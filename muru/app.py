@@ -23,7 +23,7 @@ from muru.db.sessions import Database
 from muru.errors import DatabaseUnavailable, MuruError
 from muru.flavor import PhoneFlavor
 from muru.jobs import Jobs
-from muru.keys import AMI, JOBS, LOGIN_LIMITER, REGISTRATIONS, SITE
+from muru.keys import AMI, ARI, JOBS, LOGIN_LIMITER, REGISTRATIONS, SITE
 from muru.registry import Entry, Registry, describe, discover
 from muru.services import phones
 from muru.services.reconcile import reconcile, remove_orphan_contacts
@@ -44,8 +44,9 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[problems])
     ami = _ami(settings)
     app[AMI] = ami
+    app[ARI] = _ari(settings)
     app[REGISTRATIONS] = Registrations(ami)
-    app[SITE] = _create_site(settings, Effects(ami, _ari(settings), app[REGISTRATIONS]))
+    app[SITE] = _create_site(settings, Effects(ami, app[ARI], app[REGISTRATIONS]))
     app[JOBS] = Jobs(start_timeout=_START_PATIENCE)
     app[LOGIN_LIMITER] = LoginLimiter()
     _add_api(app)
@@ -184,7 +185,9 @@ async def _asterisk(app: web.Application) -> AsyncIterator[None]:
     site.effects.start()
     await registrations.start()
     await app[AMI].start()
+    await app[ARI].start()
     yield
+    await app[ARI].stop()
     await app[AMI].stop()
     await registrations.stop()
     await site.effects.stop()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from muru.asterisk.ami import Ami
+    from muru.asterisk.ari import Ari
     from muru.asterisk.registrations import Registrations
     from muru.jobs import Jobs
     from muru.services.site import Site
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SITE: web.AppKey["Site"] = web.AppKey("muru.site")
 AMI: web.AppKey["Ami"] = web.AppKey("muru.ami")
+ARI: web.AppKey["Ari"] = web.AppKey("muru.ari")
 REGISTRATIONS: web.AppKey["Registrations"] = web.AppKey("muru.registrations")
 JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
 LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")

@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     tftp_port: Port = 6969
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    # Provisioning
+    claim_numbers: JsonList[Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]] = []
+
     # Asterisk
     asterisk_root: Path | None = None
     asterisk_context: str = Field("muru", pattern=r"^[a-z][a-z0-9_-]{0,30}$")

@@ -1,5 +1,6 @@
 """Renders asterisk_conf/ for this site: all configuration that Asterisk needs, and no more."""
 
+import hmac
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from muru.asterisk.dialplan import DIAL_SIP
+from muru.asterisk.dialplan import CLAIM, CLAIM_SECONDS, DIAL_SIP, OUTBOUND, STASIS
 from muru.asterisk.effects import CACHES
 from muru.asterisk.escape import conf_value
 from muru.asterisk.program import Program
@@ -122,7 +123,17 @@ def _values(settings: Settings, program: Program, directory: Path, state: Path) 
         "database": _database(parse_url(settings.asterisk_database)),
         "caches": CACHES,
         "dial_sip": DIAL_SIP,
+        "claim": CLAIM,
+        "claim_seconds": CLAIM_SECONDS,
+        "stasis": STASIS,
+        "outbound": OUTBOUND,
+        # Nobody needs to know it, so it is kept nowhere, but is the same each time.
+        "outbound_secret": _derived(passwords.ari, OUTBOUND),
     }
+
+
+def _derived(secret: SecretStr, purpose: str) -> str:
+    return hmac.digest(secret.get_secret_value().encode(), purpose.encode(), "sha256").hex()
 
 
 def _database(url: URL) -> dict[str, Any]:

@@ -2,3 +2,16 @@
 
 #: The context that rings the phones registered for the SIP account of the dialled number.
 DIAL_SIP = "muru-sip"
+
+#: The context of phones that nobody has claimed yet. A token of 12 digits that is dialled there
+#: enters ``Stasis(muru,claim,<endpoint>,<digits>)``.
+CLAIM = "muru-claim"
+
+#: After so many seconds a claim's call ends, whatever became of muru.
+CLAIM_SECONDS = 90
+
+#: The Stasis application of muru's: what the dialplan hands over to ``muru.asterisk.ari``.
+STASIS = "muru"
+
+#: The endpoint in whose name Asterisk sends a NOTIFY to a single contact.
+OUTBOUND = "muru-outbound"
