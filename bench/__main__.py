@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import extensions, reads, registrations, start
+from bench import extensions, reads, registrations, start, tftp
 from bench.report import Report
 from bench.sites import Bench
 
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Bench, Report], Awaitable[None]]] = {
     "reads": reads.measure,
     "registrations": registrations.measure,
     "start": start.measure,
+    "tftp": tftp.measure,
 }
 
 
