@@ -12,6 +12,7 @@ from muru.db.realtime import DialplanStep, PsAor, PsAuth, PsEndpoint
 from muru.flavor import (
     CODEC,
     CODECS,
+    DeviceFields,
     Extension,
     Invalid,
     PhoneFlavor,
@@ -31,6 +32,10 @@ class SIPFields(BaseModel):
         title="Preferred codec",
         description="Calls use it where both sides can; leave empty for the best that they can.",
     )
+
+
+class PhoneFields(SIPFields, DeviceFields):
+    """What a person may fill in for a SIP phone that fetches its configuration."""
 
 
 class SIP(PhoneFlavor):
@@ -74,6 +79,7 @@ class SIP(PhoneFlavor):
 
     def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
         number, codecs = extension.number, self.get_codec(extension)
+        username, password = self.sip_login(extension)
         return [
             PsEndpoint(
                 id=number,
@@ -100,7 +106,7 @@ class SIP(PhoneFlavor):
                 rewrite_contact="yes",
                 rtp_symmetric="yes",
             ),
-            PsAuth(id=number, auth_type="userpass", username=number, password=extension.password),
+            PsAuth(id=number, auth_type="userpass", username=username, password=password),
             PsAor(
                 id=number,
                 max_contacts=self.settings.max_contacts,

@@ -10,7 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from muru.api import auth, extensions, openapi, registrations, system, users
+from muru.addresses import forwarded
+from muru.api import auth, devices, extensions, openapi, registrations, system, users
 from muru.api.problems import problems
 from muru.api.routing import PREFIX, json_response
 from muru.asterisk.ami import Ami
@@ -23,17 +24,34 @@ from muru.db.sessions import Database
 from muru.errors import DatabaseUnavailable, MuruError
 from muru.flavor import PhoneFlavor
 from muru.jobs import Jobs
-from muru.keys import AMI, ARI, JOBS, LOGIN_LIMITER, REGISTRATIONS, SITE
+from muru.keys import (
+    AMI,
+    ARI,
+    CALLS,
+    ENGINE,
+    JOBS,
+    LOGIN_LIMITER,
+    REGISTRATIONS,
+    RESYNCS,
+    SITE,
+)
+from muru.provisioning import doors
+from muru.provisioning.engine import Engine
+from muru.provisioning.pnp import PnpServer
+from muru.provisioning.tftp.server import TftpServer
 from muru.registry import Entry, Registry, describe, discover
-from muru.services import phones
+from muru.services import claims, phones
+from muru.services.calls import Calls
 from muru.services.reconcile import reconcile, remove_orphan_contacts
+from muru.services.resync import Resyncs
 from muru.services.site import Site
 from muru.services.users import LoginLimiter
 from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MODULES = (auth, users, extensions, registrations, system)
+_MODULES = (auth, users, extensions, devices, registrations, system)
+_TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
 _START_PATIENCE = 1.0  # seconds that the start waits for the first call of jobs, which go on
 _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
@@ -41,7 +59,8 @@ _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
 
 def create_app(settings: Settings) -> web.Application:
     """Return the application; nothing is opened or started before it runs."""
-    app = web.Application(middlewares=[problems])
+    believing = [forwarded(settings.trusted_proxies)] if settings.trusted_proxies else []
+    app = web.Application(middlewares=[*believing, problems])
     ami = _ami(settings)
     app[AMI] = ami
     app[ARI] = _ari(settings)
@@ -51,8 +70,12 @@ def create_app(settings: Settings) -> web.Application:
     app[LOGIN_LIMITER] = LoginLimiter()
     _add_api(app)
     _add_flavor_routes(app, app[SITE].registry, settings.telephoning_prefix)
+    app[ENGINE] = Engine(app[SITE])
+    app[RESYNCS] = Resyncs(app[SITE], ami, app[REGISTRATIONS], app[ENGINE].journal)
+    app[CALLS] = Calls(app[SITE], app[ARI], app[REGISTRATIONS], app[RESYNCS])
+    doors.add_http(app, settings.telephoning_prefix)
     # In the order in which they need each other; ended in reverse.
-    app.cleanup_ctx.extend((_database, _asterisk, _jobs))
+    app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning))
     return app
 
 
@@ -128,6 +151,8 @@ def _add_flavor_routes(app: web.Application, registry: Registry, prefix: str) ->
             if router:
                 subapp = web.Application()
                 subapp.add_routes([_as_aiohttp_has_it(route) for route in router])
+                if flavor.FILES:
+                    doors.add_http(subapp, "")
                 app.add_subapp(f"/{prefix}/{entry.name}/", subapp)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -202,10 +227,16 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
         if app[AMI].state.connected:
             await remove_orphan_contacts(site, app[AMI])
 
+    async def tidy() -> None:
+        registered = frozenset(each.extension for each in app[REGISTRATIONS].contacts())
+        await claims.forget_unused(site, registered)
+        await app[ENGINE].journal.prune()
+
     app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
     # Its first call mends what a crash may have left behind.
     await asyncio.gather(
         jobs.add(_SYNC_JOB, sync, site.settings.sync_interval),
+        jobs.add(_TIDY_JOB, tidy, _TIDY_INTERVAL),
         *(_add_job(site.registry, jobs, *each) for each in list(site.registry.active())),
     )
     runner = asyncio.create_task(
@@ -215,6 +246,28 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     runner.cancel()
     await asyncio.gather(runner, return_exceptions=True)
     await jobs.stop()
+
+
+async def _provisioning(app: web.Application) -> AsyncIterator[None]:
+    site, engine = app[SITE], app[ENGINE]
+    engine.start()
+    app[RESYNCS].start()
+    servers: list[TftpServer | PnpServer] = []
+    if site.settings.tftp_port != 0:
+        servers.append(doors.tftp_server(engine, site.settings))
+    if site.settings.pnp:
+        servers.append(doors.pnp_server(engine, site.settings))
+    for server in list(servers):
+        try:
+            await server.start()
+        except OSError as error:
+            servers.remove(server)
+            _log.error("phones cannot use %s: %s", type(server).__name__, error)
+    yield
+    for server in servers:
+        await server.stop()
+    await app[RESYNCS].stop()
+    await engine.stop()
 
 
 async def _add_job(registry: Registry, jobs: Jobs, entry: Entry, flavor: PhoneFlavor) -> None:

@@ -15,29 +15,42 @@ from enum import StrEnum
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from muru.db import open_sessions
 from muru.db.models import Extension, User
 from muru.db.realtime import RealtimeRow
 from muru.errors import Invalid
+from muru.provisioning.files import Audience, Format, ProvisioningFile
+from muru.provisioning.identification import Identification
+from muru.provisioning.mac import Mac
+from muru.provisioning.vocabulary import Link, Vocabulary
 from muru.settings import Settings
 
 __all__ = [
     "CODEC",
     "CODECS",
+    "Audience",
     "AudioFormat",
+    "DeviceFields",
     "Extension",
+    "Format",
+    "Identification",
     "ImageFormat",
     "Invalid",
+    "Link",
+    "Mac",
     "MediaDescriptor",
     "MediaType",
     "PhoneFlavor",
+    "ProvisioningFile",
     "RealtimeRow",
     "Settings",
+    "SpeedDial",
     "SupportedCodec",
     "User",
+    "Vocabulary",
     "open_sessions",
 ]
 
@@ -91,6 +104,31 @@ class MediaDescriptor:
     endpoint_filename: str | None = None
 
 
+class SpeedDial(BaseModel):
+    """A function key that dials a number."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(title="Number", pattern=r"^[0-9*#+]{1,32}$")
+    label: str = Field("", title="Label", max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")
+
+
+class DeviceFields(BaseModel):
+    """What a person may fill in for a phone that fetches its configuration.
+
+    A flavor whose ``EXTRA_FIELDS`` inherits this has its phones known by their MAC addresses.
+    """
+
+    mac: Mac | None = Field(
+        None,
+        title="MAC address",
+        description="On a label on the phone; leave empty to claim the phone later.",
+    )
+    keys: list[SpeedDial] = Field(
+        default_factory=list, title="Keys", description="Numbers on function keys.", max_length=50
+    )
+
+
 class PhoneFlavor:
     """The base of all phone flavors. Exactly one instance of each enabled class exists.
 
@@ -124,6 +162,29 @@ class PhoneFlavor:
 
     #: The media that a phone type needs or can use.
     MEDIA: ClassVar[dict[str, MediaDescriptor]] = {}
+
+    #: The files that phones fetch over HTTP and TFTP, each with its template.
+    FILES: ClassVar[tuple[ProvisioningFile, ...]] = ()
+
+    #: How many extensions a phone can have, for all phone types or for each of them.
+    LINES: ClassVar[int | dict[str, int]] = 1
+
+    #: What tells these phones from others.
+    IDENTIFICATION: ClassVar[Identification] = Identification()
+
+    #: The headers of the SIP NOTIFY that makes a phone fetch its files again, as ``Name=value``,
+    #: for all phone types or for each of them; empty where there is no such.
+    RESYNC: ClassVar[tuple[str, ...] | dict[str, tuple[str, ...]]] = ()
+
+    #: Whether a phone fetches its files from any URL that it is told, so that this can be a secret
+    #: one. Those that cannot are known by their address after the first time.
+    KEEPS_URL: ClassVar[bool] = True
+
+    #: The most entries that a phonebook of these phones can have.
+    PHONEBOOK_LIMIT: ClassVar[int] = 1000
+
+    #: muru's codecs by the names that the phones have for them, for templates.
+    CODEC_NAMES: ClassVar[dict[CODEC, str]] = {}
 
     def on_extension_create(
         self, session: Session, asterisk_session: Session, user: User, extension: Extension
@@ -191,3 +252,38 @@ class PhoneFlavor:
         """
         del extension
         return []
+
+    def sip_login(self, extension: Extension) -> tuple[str, str]:
+        """Return the user name and the password with which the phone of *extension* registers."""
+        return extension.number, extension.password
+
+    def finish(self, file: ProvisioningFile, text: str) -> str:
+        """Return a file's *text* as its phones want it, for what no template can do.
+
+        That is a checksum or a version that follows from the text, or other ends of lines. Called
+        after the template was rendered. Quick, without waiting for anything.
+        """
+        del file
+        return text
+
+    def links(self, vocabulary: Vocabulary) -> list[Link]:
+        """Return the links and QR codes by which an app takes over its configuration, if any.
+
+        Shown to the owner of the extension alone, as they hold the phone's token.
+        """
+        del vocabulary
+        return []
+
+    def on_registration_change(self, number: str, contacts: int) -> None:
+        """Act on the coming or going of a phone: *contacts* are registered at *number* now.
+
+        May be ``async def``; what it raises is logged. Changes are collected for half a second.
+        """
+
+    def line_count(self, phone_type: str) -> int:
+        """Return how many extensions a phone of that type can have."""
+        return self.LINES if isinstance(self.LINES, int) else self.LINES[phone_type]
+
+    def resync_headers(self, phone_type: str) -> tuple[str, ...]:
+        """Return the headers of the NOTIFY for a phone of that type."""
+        return self.RESYNC.get(phone_type, ()) if isinstance(self.RESYNC, dict) else self.RESYNC

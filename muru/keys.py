@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from muru.asterisk.ari import Ari
     from muru.asterisk.registrations import Registrations
     from muru.jobs import Jobs
+    from muru.provisioning.engine import Engine
+    from muru.services.calls import Calls
+    from muru.services.resync import Resyncs
     from muru.services.site import Site
     from muru.services.users import LoginLimiter
 
@@ -21,3 +24,9 @@ ARI: web.AppKey["Ari"] = web.AppKey("muru.ari")
 REGISTRATIONS: web.AppKey["Registrations"] = web.AppKey("muru.registrations")
 JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
 LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")
+ENGINE: web.AppKey["Engine"] = web.AppKey("muru.provisioning")
+CALLS: web.AppKey["Calls"] = web.AppKey("muru.calls")
+RESYNCS: web.AppKey["Resyncs"] = web.AppKey("muru.resyncs")
+
+#: In a request: the MAC address in the client's certificate, as a trusted proxy tells.
+CERTIFICATE_MAC: web.RequestKey[str] = web.RequestKey("muru.certificate_mac")

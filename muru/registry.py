@@ -90,6 +90,7 @@ class Registry:
 
     entries: list[Entry] = field(default_factory=list)
     _by_type: dict[str, PhoneFlavor] = field(default_factory=dict)
+    _by_name: dict[str, PhoneFlavor] = field(default_factory=dict)
 
     def active(self) -> list[tuple[Entry, PhoneFlavor]]:
         """Return the working flavors, those with the highest DISPLAY_INDEX first."""
@@ -123,18 +124,29 @@ class Registry:
             )
         return flavor
 
+    def with_files(self) -> list[tuple[str, PhoneFlavor]]:
+        """Return the names and active flavors whose phones fetch files."""
+        return [(name, flavor) for name, flavor in self._by_name.items() if flavor.FILES]
+
+    def by_name(self, name: str) -> PhoneFlavor | None:
+        """Return the active flavor with that name, that of its class in small letters."""
+        return self._by_name.get(name)
+
     def entry_of(self, flavor: PhoneFlavor) -> Entry:
         """Return the entry of an active *flavor*."""
         return next(entry for entry in self.entries if entry.flavor is flavor)
 
     def add(self, entry: Entry, flavor: PhoneFlavor) -> None:
         entry.flavor, entry.state = flavor, "active"
+        self._by_name[entry.name] = flavor
         for phone_type in entry.phone_types:
             self._by_type[phone_type] = flavor
 
     def disable(self, entry: Entry, reason: str) -> None:
         """Take a flavor that turned out faulty out of use."""
         _log.error("flavor %s is not used: %s", entry.name, reason)
+        if entry.flavor is not None:
+            self._by_name.pop(entry.name, None)
         entry.state, entry.reason, entry.flavor = "faulty", reason, None
         for phone_type in entry.phone_types:
             self._by_type.pop(phone_type, None)

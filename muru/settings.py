@@ -8,9 +8,12 @@ import difflib
 import json
 import os
 import re
+import zoneinfo
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -26,6 +29,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from muru.errors import MuruError, SettingsError
 
 PREFIX = "MURU_"
+
+PNP_PORT = 5060  # of SIP plug and play; phones know no other
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=0)]
@@ -72,6 +77,30 @@ def _path_segment(prefix: str) -> str:
     return stripped
 
 
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("write the begin of all URLs: http://phones.example.org:8000")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _network(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    try:
+        return ip_network(given)
+    except ValueError as error:
+        raise ValueError(f"{error}; write e.g. 192.0.2.0/24 or 2001:db8::1") from None
+
+
+def _zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        close = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+        raise ValueError("no time zone" + (f"; did you mean {close[0]}?" if close else ""))
+    return name
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 T = TypeVar("T")
 # Decoded here, not by pydantic-settings, which would stop at the first that is no JSON.
 JsonList = Annotated[list[T], NoDecode, BeforeValidator(_list)]
@@ -109,11 +138,35 @@ class Settings(BaseSettings):
     # The controller's own doors
     http_host: str = "0.0.0.0"  # noqa: S104  # phones on the local network must reach it
     http_port: Port = 8000
-    tftp_port: Port = 6969
+    tftp_host: str = "0.0.0.0"  # noqa: S104  # as above
+    tftp_port: int | None = Field(None, ge=0, le=65535)
+    pnp: bool = False
+    trusted_proxies: JsonList[Network] = []
+    public_url: Annotated[str, AfterValidator(_web_address)] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # Provisioning
+    provisioning_trust: Literal["first-use", "token", "open"] = "first-use"
+    provisioning_networks: JsonList[Network] = []
+    provisioning_rate: int = Field(120, ge=1)
+    provisioning_interval: int = Field(3600, ge=60)
+    provisioning_log_days: int = Field(14, ge=1)
+    template_paths: JsonList[Path] = []
+    claim: bool = True
     claim_numbers: JsonList[Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]] = []
+    claim_limit: int = Field(200, ge=1)
+    claim_minutes: int = Field(60, ge=5)
+    resync_rate: float = Field(5, gt=0, le=100)
+
+    # What phones are told
+    site_name: str = Field("µURU", min_length=1, max_length=40)
+    phone_language: str = Field("en", pattern="^[a-z]{2}$")
+    phone_time_zone: Annotated[str, AfterValidator(_zone)] | None = None
+    phone_transport: Literal["udp", "tcp", "tls"] = "udp"
+    phone_admin_password: SecretStr | None = None
+    ntp_server: str | None = None
+    wifi_ssid: str | None = Field(None, min_length=1, max_length=32)
+    wifi_password: SecretStr | None = None
 
     # Asterisk
     asterisk_root: Path | None = None
@@ -142,6 +195,11 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_private_key is None):
             raise ValueError("MURU_TLS_CERTIFICATE and MURU_TLS_PRIVATE_KEY go together")
+        if self.pnp and self.sip_host in {"0.0.0.0", "::"} and self.sip_port == PNP_PORT:  # noqa: S104
+            raise ValueError(
+                "MURU_PNP needs MURU_SIP_HOST to be this machine's address: at all addresses "
+                "Asterisk leaves nobody else the port"
+            )
         if self.rtp_port_first >= self.rtp_port_last:
             raise ValueError("MURU_RTP_PORT_FIRST must be below MURU_RTP_PORT_LAST")
         return self

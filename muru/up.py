@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import signal
-import socket
 from contextlib import suppress
 
 from aiohttp import web
 
+from muru.addresses import own_address
 from muru.app import create_app
 from muru.asterisk import config, program
 from muru.asterisk.ami import Ami
@@ -111,10 +111,10 @@ async def _wait_for_asterisk(ami: Ami, stop: asyncio.Event) -> None:
 
 
 async def _welcome(app: web.Application, settings: Settings, *, with_asterisk: bool) -> None:
-    address = _own_address() if settings.http_host in {"0.0.0.0", "::"} else settings.http_host  # noqa: S104
+    address = own_address() if settings.http_host in {"0.0.0.0", "::"} else settings.http_host  # noqa: S104
     lines = [f"muru      http://{address}:{settings.http_port}"]
     if with_asterisk:
-        sip = _own_address() if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104
+        sip = own_address() if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104
         lines.append(f"SIP       {sip}:{settings.sip_port} (UDP and TCP)")
     try:
         account = await ensure_administrator(app[SITE])
@@ -127,14 +127,3 @@ async def _welcome(app: web.Application, settings: Settings, *, with_asterisk: b
             f"password  {account[1]}   (shown this once)",
         ]
     print("\n".join([*lines, "Ctrl-C ends it."]), flush=True)  # noqa: T201
-
-
-def _own_address() -> str:
-    """Return the address by which this machine reaches others: most likely also what phones see."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nothing is sent
-        except OSError:
-            return "127.0.0.1"
-        address: str = probe.getsockname()[0]
-        return address

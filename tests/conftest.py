@@ -94,6 +94,7 @@ def make_settings(tmp_path: Path, empty_database: Path) -> Callable[..., Setting
             "ami_port": free_port(),
             "ami_secret": SecretStr("ami secret"),
             "ari_secret": SecretStr("ari secret"),
+            "tftp_port": 0,
         }
         return Settings(**{**defaults, **overrides})
 

@@ -120,9 +120,13 @@ class Registrations:
         pending = self._to_look_up | self._looked_up
         return self.ready.is_set() and extension not in pending
 
-    def subscribe(self, callback: Callable[[RegistrationChange], None]) -> None:
-        """Have *callback* called with each change, in order; it must be quick and not raise."""
+    def subscribe(self, callback: Callable[[RegistrationChange], None]) -> Callable[[], None]:
+        """Have *callback* called with each change, in order; it must be quick and not raise.
+
+        What is returned ends that.
+        """
         self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
 
     def forget(self, extension: str) -> None:
         """Drop the contacts of an extension that was deleted, ahead of Asterisk's own events."""
@@ -339,7 +343,7 @@ class Registrations:
         self._tell(RegistrationChange("removed", contact))
 
     def _tell(self, change: RegistrationChange) -> None:
-        for callback in self._subscribers:
+        for callback in list(self._subscribers):
             callback(change)
 
 

@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -147,3 +156,119 @@ class Extension(Base):
 
     def __repr__(self) -> str:
         return f"<Extension {self.number} {self.type!r}>"  # never the password
+
+
+class Device(Base):
+    """A phone that extensions hold as its lines; an app is one without a MAC address.
+
+    Whoever has ``token`` gets the configuration. ``is_open`` lets the next request that has the MAC
+    alone have it too; ``granted_at`` and ``granted_to`` (an address) tell who that was, and
+    ``token_used`` whether the phone has come back with its token since.
+    """
+
+    __tablename__ = "muru_devices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mac: Mapped[str | None] = mapped_column(text(12), unique=True)
+    flavor: Mapped[str] = mapped_column(text(100), index=True)
+    type: Mapped[str] = mapped_column(text(100))
+    token: Mapped[str] = mapped_column(text(64), unique=True)
+    is_open: Mapped[bool] = mapped_column(default=True)
+    granted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    granted_to: Mapped[str | None] = mapped_column(text(45))
+    token_used: Mapped[bool] = mapped_column(default=False)
+    model: Mapped[str] = mapped_column(text(100), default="")
+    firmware: Mapped[str] = mapped_column(text(100), default="")
+    user_agent: Mapped[str] = mapped_column(text(255), default="")
+    address: Mapped[str | None] = mapped_column(text(45), index=True)
+    last_seen: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_file: Mapped[str] = mapped_column(text(255), default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    lines: Mapped[list["DeviceLine"]] = relationship(
+        back_populates="device", order_by="DeviceLine.position", passive_deletes="all"
+    )
+    guests: Mapped[list["DeviceGuest"]] = relationship(passive_deletes="all")
+
+    def __repr__(self) -> str:
+        return f"<Device {self.mac or self.id} {self.type!r}>"  # never the token
+
+
+class DeviceLine(Base):
+    """An extension is line ``position`` (from 1) of a device."""
+
+    __tablename__ = "muru_device_lines"
+    __table_args__ = (
+        UniqueConstraint("device_id", "position", name="uq_muru_device_lines_position"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey(Device.id, ondelete="CASCADE"))
+    position: Mapped[int]
+    extension_id: Mapped[int] = mapped_column(
+        ForeignKey(Extension.id, ondelete="CASCADE"), unique=True
+    )
+
+    device: Mapped[Device] = relationship(back_populates="lines")
+    extension: Mapped[Extension] = relationship()
+
+
+class DeviceGuest(Base):
+    """The holder of a device has agreed that this user's extensions become lines of it."""
+
+    __tablename__ = "muru_device_guests"
+
+    device_id: Mapped[int] = mapped_column(
+        ForeignKey(Device.id, ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+
+    user: Mapped[User] = relationship()
+
+
+class UnclaimedDevice(Base):
+    """A phone that asked for its configuration without a proof, and got a temporary account.
+
+    Somebody else may have sent that MAC address, so there is one for each address that it came
+    from. ``account`` is the SIP user name; ``token`` becomes the device's once it is claimed.
+    """
+
+    __tablename__ = "muru_unclaimed_devices"
+    __table_args__ = (UniqueConstraint("mac", "address", name="uq_muru_unclaimed_devices_mac"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mac: Mapped[str] = mapped_column(text(12))
+    address: Mapped[str] = mapped_column(text(45))
+    flavor: Mapped[str] = mapped_column(text(100))
+    type: Mapped[str] = mapped_column(text(100))
+    model: Mapped[str] = mapped_column(text(100), default="")
+    firmware: Mapped[str] = mapped_column(text(100), default="")
+    user_agent: Mapped[str] = mapped_column(text(255), default="")
+    account: Mapped[str] = mapped_column(text(15), unique=True)
+    password: Mapped[str] = mapped_column(text(64))
+    token: Mapped[str] = mapped_column(text(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_seen: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+    def __repr__(self) -> str:
+        return f"<UnclaimedDevice {self.mac} from {self.address}>"
+
+
+class ProvisioningLogEntry(Base):
+    """One request of a phone, and what became of it. ``file`` has no token in it."""
+
+    __tablename__ = "muru_provisioning_log"
+    __table_args__ = (Index("ix_muru_provisioning_log_device", "device_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    device_id: Mapped[int | None]  # no foreign key: writing many must not lock devices
+    mac: Mapped[str | None] = mapped_column(text(12))
+    flavor: Mapped[str] = mapped_column(text(100), default="")
+    address: Mapped[str] = mapped_column(text(45))
+    transport: Mapped[str] = mapped_column(text(8))
+    file: Mapped[str] = mapped_column(text(255))
+    user_agent: Mapped[str] = mapped_column(text(255), default="")
+    proof: Mapped[str] = mapped_column(text(16), default="")
+    status: Mapped[int]
+    reason: Mapped[str] = mapped_column(text(200), default="")

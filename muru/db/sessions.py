@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, event, exc
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
     AsyncSession,
+    AsyncTransaction,
     create_async_engine,
 )
 from sqlalchemy.orm import Session
@@ -73,6 +74,13 @@ class Transaction:
     session: AsyncSession
     asterisk_session: AsyncSession
     changes: list[realtime.Change]  # filled at the commit
+    begun: list[AsyncTransaction | None] = field(default_factory=list)
+
+    def require_whole(self) -> None:
+        """Raise MuruError if somebody has ended the transaction: a flavor's hook can."""
+        # After a rollback the session begins anew, so it is not enough to be in a transaction.
+        if not all(each is not None and each.is_active for each in self.begun):
+            raise MuruError(_ENDED)
 
     async def run(
         self, function: Callable[Concatenate[Session, Session, P], T], *args: P.args, **kw: P.kwargs
@@ -117,13 +125,11 @@ class Database:
                 connections.insert(0, await stack.enter_async_context(_writing(self.asterisk)))
                 asterisk_session = await stack.enter_async_context(_session(connections[0]))
             begun = [connection.get_transaction() for connection in connections]
-            transaction = Transaction(session, asterisk_session, [])
+            transaction = Transaction(session, asterisk_session, [], begun)
             yield transaction
             for each in {session, asterisk_session}:
                 await each.flush()
-            # After a rollback the session begins anew, so it is not enough to be in a transaction.
-            if not all(each is not None and each.is_active for each in begun):
-                raise MuruError(_ENDED)
+            transaction.require_whole()
             for connection in connections:
                 await commit(connection)
             transaction.changes = realtime.take_changes(asterisk_session.sync_session)

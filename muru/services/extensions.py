@@ -3,28 +3,26 @@
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, exc, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import selectinload
 
 from muru.db import realtime
 from muru.db.models import Extension, User
-from muru.db.sessions import Transaction
 from muru.errors import (
     Conflict,
     DatabaseDeadlock,
     Forbidden,
-    HookRefused,
     Invalid,
-    MuruError,
     NotFound,
 )
 from muru.flavor import PhoneFlavor
-from muru.services import passwords
+from muru.services import lines, passwords
+from muru.services.hooks import run_hook
 from muru.services.rules import (
     check_number,
     check_special,
@@ -42,7 +40,6 @@ _ATTEMPTS = 20  # at a free number, when many people take them at the same time
 _CANDIDATES = 10
 # The name of the constraint, or for SQLite that of the column
 _NUMBER_IS_UNIQUE = re.compile(r"muru_extensions[._]number")
-Hook = Callable[[Session, Session, User, Extension], None]
 
 
 class _Unset:
@@ -122,7 +119,8 @@ async def _insert(
             extension.owner = user
             transaction.session.add(extension)
             await transaction.session.flush()
-            await _run_hook(transaction, flavor.on_extension_create, actor, extension)
+            await run_hook(transaction, flavor.on_extension_create, actor, extension)
+            await lines.hold(transaction.session, site.registry, actor, extension)
     except exc.IntegrityError as error:
         # Not looked up: whoever took the number may have given it back by now.
         if _NUMBER_IS_UNIQUE.search(str(error.orig)):
@@ -164,7 +162,9 @@ async def change_extension(
         for name, value in changes.items():
             setattr(extension, name, value)
         await transaction.session.flush()
-        await _run_hook(transaction, flavor.on_extension_update, actor, extension)
+        await run_hook(transaction, flavor.on_extension_update, actor, extension)
+        changed = await lines.hold(transaction.session, site.registry, actor, extension)
+    site.resync_soon(changed)
     return extension
 
 
@@ -176,7 +176,9 @@ async def renew_password(site: Site, actor: Actor, number: str) -> Extension:
         flavor = site.registry.require_type(extension.type)
         extension.password = passwords.sip_password()
         await transaction.session.flush()
-        await _run_hook(transaction, flavor.on_extension_update, actor, extension)
+        await run_hook(transaction, flavor.on_extension_update, actor, extension)
+        line = await lines.line_of(transaction.session, extension)
+    site.resync_soon({line.device_id} if line else set())
     return extension
 
 
@@ -191,9 +193,12 @@ async def delete_extension(site: Site, actor: Actor, number: str) -> None:
         extension = await _require(transaction.session, actor, number, for_update=True)
         flavor = site.registry.for_type(extension.type)
         if flavor is not None:
-            await _run_hook(transaction, flavor.on_extension_delete, actor, extension)
+            await run_hook(transaction, flavor.on_extension_delete, actor, extension)
+        line = await lines.line_of(transaction.session, extension)
+        changed = await lines.release(transaction.session, line)
         await transaction.session.delete(extension)
         await transaction.run(lambda _, asterisk: realtime.replace(asterisk, number, []))
+    site.resync_soon(changed)
 
 
 async def get_extension(site: Site, actor: Actor, number: str) -> Extension:
@@ -275,31 +280,6 @@ async def _untaken(
             await session.scalars(select(Extension.number).where(Extension.number.in_(chunk)))
         )
     return [number for number in allowed if number not in taken]
-
-
-async def _run_hook(
-    transaction: Transaction, hook: Hook, actor: Actor, extension: Extension
-) -> None:
-    """Run a flavor's hook inside the transaction; whatever it raises becomes an answer."""
-    user_id = actor.user_id if actor.user_id is not None else extension.owner_id
-    user = await transaction.session.get_one(User, user_id)
-    try:
-        await transaction.run(hook, user, extension)
-        await transaction.session.flush()
-        await transaction.asterisk_session.flush()
-    except (MuruError, exc.OperationalError, exc.InterfaceError):
-        raise
-    except exc.IntegrityError as error:
-        _log.warning("hook %s met a row that is there already", hook.__qualname__, exc_info=True)
-        raise Conflict(
-            f"This clashes with something that is there already: {error.orig}"
-        ) from error
-    except exc.DBAPIError as error:  # e.g. a text is too long for Asterisk's own table
-        _log.warning("hook %s failed", hook.__qualname__, exc_info=True)
-        raise HookRefused(f"The database refused it: {error.orig}") from error
-    except (Exception, SystemExit) as error:
-        _log.warning("hook %s failed", hook.__qualname__, exc_info=True)
-        raise HookRefused(str(error) or type(error).__name__) from error
 
 
 async def _require(

@@ -74,6 +74,16 @@ def dial_token() -> str:
     return "".join(secrets.choice("0123456789") for _ in range(12))
 
 
+def device_token() -> str:
+    """Return the secret part of a device's URL: 128 bits."""
+    return readable(26)
+
+
+def temporary_account() -> str:
+    """Return the user name of a phone that nobody owns yet: 15 digits, unlike any extension."""
+    return "000" + "".join(secrets.choice("0123456789") for _ in range(12))
+
+
 def new_token() -> tuple[str, str]:
     """Return the secret of a login, and the digest of it under which it is kept."""
     secret = secrets.token_urlsafe(32)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 from muru.asterisk import contacts
 from muru.asterisk.ami import Ami
 from muru.db import realtime
-from muru.db.models import Extension
+from muru.db.models import Extension, UnclaimedDevice
 from muru.db.realtime import Change, RealtimeRow
 from muru.registry import Registry
 from muru.services.site import Site, retried
@@ -115,7 +115,9 @@ async def _left_over(site: Site) -> set[str]:
     async with site.transaction() as transaction:
         return await transaction.run(
             lambda session, asterisk_session: (
-                realtime.owners(asterisk_session) - set(session.scalars(select(Extension.number)))
+                realtime.owners(asterisk_session)
+                - set(session.scalars(select(Extension.number)))
+                - set(session.scalars(select(UnclaimedDevice.account)))
             )
         )
 
@@ -132,6 +134,8 @@ def _remove_rows(session: Session, asterisk_session: Session, numbers: set[str])
     found = set[str]()
     for chunk in realtime.batches(numbers):
         found.update(session.scalars(select(Extension.number).where(Extension.number.in_(chunk))))
+        accounts = select(UnclaimedDevice.account).where(UnclaimedDevice.account.in_(chunk))
+        found.update(session.scalars(accounts))
     gone: dict[str, list[RealtimeRow]] = {number: [] for number in numbers - found}
     changes, _ = realtime.replace_many(asterisk_session, gone)
     return changes

@@ -1,9 +1,9 @@
 """What every service needs to know of the site that muru runs."""
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from muru.asterisk.effects import Effects
@@ -44,6 +44,16 @@ class Site:
     database: Database
     registry: Registry
     effects: Effects
+    _resyncs: list[Callable[[Collection[int]], None]] = field(default_factory=list)
+
+    def on_changed_devices(self, callback: Callable[[Collection[int]], None]) -> None:
+        """Have *callback* called with the ids of devices whose configuration has changed."""
+        self._resyncs.append(callback)
+
+    def resync_soon(self, device_ids: Collection[int]) -> None:
+        """Have those devices fetch their files again, after the commit that changed them."""
+        for callback in self._resyncs if device_ids else ():
+            callback(device_ids)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -1,0 +1,311 @@
+"""Answers the requests of phones, whichever door they come through.
+
+Which flavor and file? Which device? Which proof? Then the template. A phone without a proof gets a
+temporary account, or nothing, and it cannot tell an address that muru does not know from one whose
+configuration it may not have: neither by what it gets nor by how long that takes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from muru.db.models import UnclaimedDevice
+from muru.flavor import PhoneFlavor
+from muru.paths import bundled
+from muru.provisioning import mac as macs
+from muru.provisioning import render
+from muru.provisioning.files import Audience, ProvisioningFile
+from muru.provisioning.identification import Evidence, Identified, identify, phone_type
+from muru.provisioning.journal import Journal, Visit
+from muru.provisioning.limiter import Limiter
+from muru.provisioning.lookup import DeviceRecord, LineRecord, Lookup
+from muru.provisioning.proof import prove
+from muru.provisioning.render import Whereabouts
+from muru.provisioning.request import Answer, Place, Proof, ProvisioningRequest, take_apart
+from muru.provisioning.templates import TemplateFault, Templates
+from muru.provisioning.vocabulary import Phonebook
+from muru.registry import Registry
+from muru.services import claims, devices, lines, phonebook
+from muru.services.site import Site
+from muru.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_REFUSAL_TAKES = 0.05  # seconds at least, so that its duration tells nothing
+_MISSING = Answer(404)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The file that a request is for, of which flavor, and for which MAC address if it tells."""
+
+    folder: str
+    flavor: PhoneFlavor
+    file: ProvisioningFile
+    mac: str | None
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A request, and what was found for it."""
+
+    request: ProvisioningRequest
+    place: Place
+    wanted: Wanted | None
+    device: DeviceRecord | None
+
+    @property
+    def token(self) -> str:
+        """The token that the request has, be it in the path or the name of the file."""
+        return self.place.token or (self.wanted.token if self.wanted else "")
+
+
+class Engine:
+    """The provisioning of one site; started and stopped with the application."""
+
+    def __init__(self, site: Site) -> None:
+        self.journal = Journal(site.database, days=site.settings.provisioning_log_days)
+        self.templates = templates_of(site.settings)
+        self._site = site
+        self._facts = render.site_facts(site.settings)
+        self._lookup = Lookup(site.database)
+        self._limiter = Limiter(site.settings.provisioning_rate)
+
+    def start(self) -> None:
+        self.journal.start()
+
+    async def stop(self) -> None:
+        await self.journal.stop()
+        self._lookup.close()
+
+    async def answer(self, request: ProvisioningRequest) -> Answer:
+        """Answer a phone. Never raises but DatabaseUnavailable, whatever it sends."""
+        began = asyncio.get_running_loop().time()
+        case = await self._find(request)
+        if case.wanted is None:
+            return self._note(case, _MISSING, "no flavor has such a file")
+        match case.wanted.file.audience:
+            case Audience.ANYBODY:
+                return self._render(case, case.wanted)
+            case Audience.PHONES:
+                answer = await self._for_phones(case, case.wanted)
+            case _:
+                answer = await self._for_device(case, case.wanted)
+        if answer.status != 200:
+            await asyncio.sleep(began + _REFUSAL_TAKES - asyncio.get_running_loop().time())
+        return answer
+
+    def identify(self, evidence: Evidence) -> Identified:
+        """Return what a phone is, by what it shows of itself."""
+        return identify(self._site.registry.with_files(), evidence)
+
+    # Which file, which device
+
+    async def _find(self, request: ProvisioningRequest) -> _Case:
+        place = take_apart(request.path, self._site.settings.telephoning_prefix)
+        by_token = await self._lookup.device("token", place.token) if place.token else None
+        if self._site.registry.by_name(place.folder):
+            wanted = _match(self._site.registry, place.folder, place.name, request.query)
+        else:
+            wanted = await self._match_bare(request, place)
+        if wanted is not None and wanted.token:  # the name itself is the token
+            by_token = await self._lookup.device("token", wanted.token)
+        if wanted is None:
+            return _Case(request, place, None, by_token)
+        if by_token is not None:
+            strange = by_token.flavor != wanted.folder or wanted.mac not in {None, by_token.mac}
+            return _Case(request, place, None if strange else wanted, by_token)
+        mac = wanted.mac or self._mac_in_agent(request, wanted)
+        if mac is None and place.token:
+            mac = await claims.mac_of(self._site, place.token)
+        device = await self._lookup.device("mac", mac) if mac else None
+        if device is not None and device.flavor != wanted.folder:
+            device = None
+        return _Case(request, place, replace(wanted, mac=mac), device)
+
+    async def _match_bare(self, request: ProvisioningRequest, place: Place) -> Wanted | None:
+        """Find the flavor of a file that is asked for without a flavor's folder."""
+        registry, name = self._site.registry, place.name.rpartition("/")[2]
+        matches = (
+            _match(registry, folder, name, request.query) for folder, _ in registry.with_files()
+        )
+        found = [wanted for wanted in matches if wanted]
+        if len(found) < 2:
+            return found[0] if found else None
+        mac = next((each.mac for each in found if each.mac), None)
+        device = await self._lookup.device("mac", mac) if mac else None
+        folder = device.flavor if device else None
+        if folder is None:
+            evidence = Evidence(path=name, user_agent=request.user_agent, mac=mac or "")
+            folder = identify([(each.folder, each.flavor) for each in found], evidence).flavor
+        return next((each for each in found if each.folder == folder), None)
+
+    def _mac_in_agent(self, request: ProvisioningRequest, wanted: Wanted) -> str | None:
+        if not request.user_agent or not lines.has_mac(wanted.flavor):
+            return None
+        told = identify([(wanted.folder, wanted.flavor)], Evidence(user_agent=request.user_agent))
+        return told.mac if told.confidence else None
+
+    # Who may have it
+
+    async def _for_phones(self, case: _Case, wanted: Wanted) -> Answer:
+        site, device = self._site, case.device
+        by_token = device is not None and case.token == device.token
+        known = by_token or site.settings.provisioning_trust == "open"
+        if not known and not await devices.has_address(site, case.request.address):
+            return self._note(case, _MISSING, "only phones get this")
+        limit = wanted.flavor.PHONEBOOK_LIMIT
+        book = await phonebook.part(site, case.request.query, limit=limit)
+        return self._render(case, wanted, book=book, proof="token" if by_token else "address")
+
+    async def _for_device(self, case: _Case, wanted: Wanted) -> Answer:
+        if proof := await self._proof(case, wanted):
+            return self._render(case, wanted, proof=proof)
+        if not self._limiter.take(case.request.address):
+            return self._note(case, _MISSING, "too many requests without a proof")
+        unclaimed = await self._meet(case, wanted)
+        if unclaimed is None:
+            return self._note(case, _MISSING, "no proof")
+        case = replace(case, device=_stand_in(wanted.flavor, unclaimed))
+        return self._render(case, wanted, reason="no proof: a temporary account")
+
+    async def _proof(self, case: _Case, wanted: Wanted) -> Proof:
+        if case.device is None:
+            return ""
+        site, request = self._site, case.request
+        proof = prove(site.settings, wanted.flavor, case.device, request, case.token)
+        if proof == "first-use" and not await devices.grant(site, case.device.id, request.address):
+            return ""  # somebody else was first in this very moment
+        return proof
+
+    async def _meet(self, case: _Case, wanted: Wanted) -> UnclaimedDevice | None:
+        request, mac = case.request, wanted.mac
+        if not self._site.settings.claim or mac is None or not lines.has_mac(wanted.flavor):
+            return None
+        told = _told(case)
+        newcomer = claims.Newcomer(
+            mac=mac,
+            address=request.address,
+            flavor=wanted.folder,
+            type=phone_type(wanted.flavor, told.model or "") or wanted.flavor.PHONE_TYPES[0],
+            model=told.model or "",
+            firmware=told.firmware or "",
+            user_agent=request.user_agent,
+        )
+        return await claims.meet(self._site, newcomer, case.place.token)
+
+    # What is answered
+
+    def _render(
+        self,
+        case: _Case,
+        wanted: Wanted,
+        *,
+        book: Phonebook | None = None,
+        proof: Proof = "",
+        reason: str = "",
+    ) -> Answer:
+        told, device = _told(case), case.device
+        if device is not None and (told.model or told.firmware):
+            model, firmware = told.model or device.model, told.firmware or device.firmware
+            device = replace(device, model=model, firmware=firmware)
+        shared = wanted.file.audience is Audience.ANYBODY
+        # In a file for everybody only a token that came along goes back.
+        token = device.token if device and (case.token or not shared) else ""
+        words = render.vocabulary(
+            self._site.settings,
+            self._facts,
+            wanted.flavor,
+            Whereabouts(case.request.origin, wanted.folder, token),
+            device=None if shared else device,
+            phonebook=book,
+        )
+        try:
+            body, content_type = self.templates.render(wanted.flavor, wanted.file, words)
+        except TemplateFault as fault:
+            _log.error("a phone cannot be served: %s", fault)
+            return self._note(case, _MISSING, "its template is broken")
+        case = replace(case, device=device)
+        return self._note(case, Answer(200, body, content_type), reason, proof)
+
+    def _note(self, case: _Case, answer: Answer, reason: str, proof: Proof = "") -> Answer:
+        request, wanted, device = case.request, case.wanted, case.device
+        mac = (device.mac if device else None) or (wanted.mac if wanted else None)
+        named_token = wanted is not None and bool(wanted.token)
+        self.journal.note(
+            Visit(
+                address=request.address,
+                transport=request.transport,
+                file=case.place.folder if named_token else case.place.shown,
+                status=answer.status,
+                reason=reason,
+                mac=mac or macs.find(case.place.name),
+                device_id=(device.id or None) if device else None,
+                flavor=wanted.folder if wanted else "",
+                proof=proof,
+                user_agent=request.user_agent,
+                model=device.model if device else "",
+                firmware=device.firmware if device else "",
+            )
+        )
+        return answer
+
+
+def _told(case: _Case) -> Identified:
+    """Return what the user agent tells of model and firmware."""
+    if case.wanted is None or not case.request.user_agent:
+        return Identified()
+    evidence = Evidence(folder=case.wanted.folder, user_agent=case.request.user_agent)
+    return identify([(case.wanted.folder, case.wanted.flavor)], evidence)
+
+
+def templates_of(settings: Settings) -> Templates:
+    """Return the templates of a site: the operator's, those beside its flavors, muru's own."""
+    beside = [path.absolute() / "templates" for path in settings.flavor_paths]
+    return Templates(
+        [path.absolute() for path in settings.template_paths],
+        [*beside, bundled("provisioning_templates")],
+    )
+
+
+def _match(registry: Registry, folder: str, name: str, query: Mapping[str, str]) -> Wanted | None:
+    """Return the first file of a flavor that has that name, and what the name tells."""
+    flavor = registry.by_name(folder)
+    for file in flavor.FILES if flavor else ():
+        found = file.match(name)
+        if found is None or (file.query and query.get(file.query[0]) != file.query[1]):
+            continue
+        assert flavor is not None
+        told = found.groupdict()
+        return Wanted(
+            folder=folder,
+            flavor=flavor,
+            file=file,
+            mac=macs.find(told.get("mac") or query.get("mac", "")),
+            token=(told.get("token") or "").lower(),
+        )
+    return None
+
+
+def _stand_in(flavor: PhoneFlavor, unclaimed: UnclaimedDevice) -> DeviceRecord:
+    """Return what the template of a phone sees while nobody owns it: its id is 0."""
+    extension = claims.temporary_extension(
+        flavor, unclaimed.account, unclaimed.password, unclaimed.mac
+    )
+    line = LineRecord(1, extension.number, extension.name, extension.type, extension.password, {})
+    return DeviceRecord(
+        id=0,
+        mac=unclaimed.mac,
+        flavor=unclaimed.flavor,
+        type=unclaimed.type,
+        token=unclaimed.token,
+        is_open=False,
+        granted_at=None,
+        granted_to=None,
+        token_used=False,
+        model=unclaimed.model,
+        firmware=unclaimed.firmware,
+        lines=(line,),
+    )

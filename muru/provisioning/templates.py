@@ -1,0 +1,210 @@
+"""Renders the files of phones. Escaping follows from the file's format, not from its template.
+
+Every value that a template writes passes through the escape of its format; nothing that a person
+typed can end a line, an element or a string. A template has Jinja2's ``StrictUndefined``: a word
+that is not in the vocabulary is an error and no empty text.
+
+An operator's template wins over that of the same name that comes with its flavor. If it is broken,
+that is told with file and line, and the one that came along is used.
+"""
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
+from markupsafe import Markup, escape
+
+from muru.flavor import PhoneFlavor
+from muru.provisioning import mac as macs
+from muru.provisioning.files import Format, ProvisioningFile
+from muru.provisioning.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
+
+# What XML 1.0 cannot hold, not even as an entity; and, for all, what ends a line or hides in it.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\"'%#\\]+")
+_NAMES = tuple(field.name for field in fields(Vocabulary))
+
+
+class TemplateFault(Exception):
+    """A template cannot be rendered; the text tells file, line and reason."""
+
+
+def _xml(text: str) -> str:
+    return str(escape(_NOT_XML.sub("", _CONTROLS.sub(" ", text))))
+
+
+def _line(text: str) -> str:
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def _quoted(text: str) -> str:
+    return _line(text).replace("\\", "/").replace('"', "'")
+
+
+def _word(text: str) -> str:
+    return _NO_WORD.sub("_", text.strip()).lstrip("/")  # a slash begins the next parameter
+
+
+def _json(value: Any) -> str:
+    return json.dumps(str(value) if isinstance(value, StrictUndefined) else value)
+
+
+def _cell(value: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="").writerow([_line(str(value))])
+    return buffer.getvalue()
+
+
+def _of_text(clean: Callable[[str], str]) -> Callable[[Any], str]:
+    return lambda value: clean("" if value is None else str(value))
+
+
+_ESCAPES: dict[Format, Callable[[Any], str]] = {
+    Format.XML: _of_text(_xml),
+    Format.LINES: _of_text(_line),
+    Format.QUOTED: _of_text(_quoted),
+    Format.WORDS: _of_text(_word),
+    Format.JSON: _json,
+    Format.CSV: _of_text(_cell),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An operator's template that is not used, and why."""
+
+    template: str
+    reason: str
+
+
+class Templates:
+    """The templates of all flavors; *own* are the operator's folders, the first one first."""
+
+    def __init__(self, own: Iterable[Path], bundled: Iterable[Path]) -> None:
+        own, bundled = list(own), list(bundled)
+        self.faults: dict[str, Fault] = {}  # of the operator's templates, by name
+        self._bundled = {each: _environment(each, bundled) for each in Format}
+        self._own = {each: _environment(each, [*own, *bundled]) for each in Format} if own else {}
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a template ``folder/name``."""
+        return any(
+            name in _Names(environments[Format.LINES])
+            for environments in (self._bundled, self._own)
+            if environments
+        )
+
+    def render(
+        self, flavor: PhoneFlavor, file: ProvisioningFile, vocabulary: Vocabulary
+    ) -> tuple[bytes, str]:
+        """Return the bytes of *file* and its content type.
+
+        Raises:
+            TemplateFault: its template is missing or broken.
+        """
+        name = f"{type(flavor).__name__.lower()}/{file.template}"
+        text = self._render_own(name, file, flavor, vocabulary)
+        if text is None:
+            try:
+                text = _render(self._bundled[file.escaped_as], name, flavor, vocabulary)
+            except Exception as error:
+                raise TemplateFault(_describe(name, error)) from error
+        errors = "xmlcharrefreplace" if file.escaped_as is Format.XML else "replace"
+        content = flavor.finish(file, text).encode(file.encoding, errors)
+        return content, f"{file.media_type}; charset={file.encoding}"
+
+    def _render_own(
+        self, name: str, file: ProvisioningFile, flavor: PhoneFlavor, vocabulary: Vocabulary
+    ) -> str | None:
+        """Render with the operator's templates; None if there are none, or they are broken."""
+        if not self._own:
+            return None
+        try:
+            text = _render(self._own[file.escaped_as], name, flavor, vocabulary)
+        except Exception as error:
+            reason = _describe(name, error)
+            if self.faults.get(name) != Fault(name, reason):
+                _log.error("template is not used: %s", reason)
+            self.faults[name] = Fault(name, reason)
+            return None
+        self.faults.pop(name, None)
+        return text
+
+
+class _Names:
+    """Whether a template is there, asked without reading it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            assert self._environment.loader is not None
+            self._environment.loader.get_source(self._environment, name)
+        except TemplateNotFound:
+            return False
+        return True
+
+
+def _environment(written_as: Format, folders: list[Path]) -> Environment:
+    """Return an environment that escapes values for one format.
+
+    Jinja2 escapes what is not marked as safe. Here ``finalize`` comes before it, and marks what it
+    has escaped for the format, so that macros and blocks, which are marked already, stay as they
+    are.
+    """
+    clean = _ESCAPES[written_as]
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else Markup(clean(value)),  # noqa: S704
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.filters["mac"] = macs.written
+    environment.filters["quoted"] = _quoted_string
+    return environment
+
+
+def _quoted_string(text: str) -> str:
+    """Return *text* as SIP's quoted-string (RFC 3261, 25.1), for a display name."""
+    return '"{}"'.format(_line(text).replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def _render(
+    environment: Environment, name: str, flavor: PhoneFlavor, vocabulary: Vocabulary
+) -> str:
+    values = {each: getattr(vocabulary, each) for each in _NAMES}
+    return environment.get_template(name).render(values, flavor=flavor)
+
+
+def _describe(name: str, error: Exception) -> str:
+    """Return where in a template *error* came up, and what it is."""
+    if isinstance(error, TemplateNotFound):
+        return f"{error.name or name}: there is no such template"
+    if isinstance(error, TemplateSyntaxError):
+        return f"{error.filename or error.name or name}:{error.lineno}: {error.message}"
+    place, traceback = name, error.__traceback__
+    while traceback is not None:
+        filename = traceback.tb_frame.f_code.co_filename
+        if filename.endswith(name.rpartition("/")[2]) or "__jinja_template__" in (
+            traceback.tb_frame.f_globals
+        ):
+            place = f"{filename}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
+    return f"{place}: {kind}{error}"

@@ -1,0 +1,183 @@
+"""The phones that extensions hold: who may see them, open them, and have a line on them."""
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muru.db.models import (
+    Device,
+    DeviceGuest,
+    DeviceLine,
+    Extension,
+    ProvisioningLogEntry,
+    User,
+    now,
+)
+from muru.db.realtime import batches
+from muru.errors import Invalid, NotFound
+from muru.provisioning import mac as macs
+from muru.services import lines, passwords
+from muru.services.site import Actor, Site, retried
+
+
+async def grant(site: Site, device_id: int, address: str) -> bool:
+    """Let the phone at *address* have the configuration of an open device; tell if it was first.
+
+    One statement that looks and closes: two that ask at the same moment cannot both be first.
+    """
+    async with site.database.transaction() as transaction:
+        closed = await transaction.session.execute(
+            update(Device)
+            .where(Device.id == device_id, Device.is_open.is_(True))
+            .values(is_open=False, token_used=False, granted_at=now(), granted_to=address[:45])
+            .execution_options(synchronize_session=False)
+        )
+    first: bool = closed.rowcount == 1  # type: ignore[attr-defined]
+    return first
+
+
+async def has_address(site: Site, address: str) -> bool:
+    """Tell whether a phone that has proved itself was last seen at *address*."""
+    async with site.database.read() as session:
+        query = select(Device.id).where(Device.address == address).limit(1)
+        return await session.scalar(query) is not None
+
+
+async def list_devices(site: Site, actor: Actor) -> list[Device]:
+    """Return the devices with a line of *actor*'s, for administrators all, with their lines."""
+    async with site.database.read() as session:
+        query = select(Device.id).order_by(Device.id)
+        if not actor.is_admin:
+            query = (
+                query.join(DeviceLine, DeviceLine.device_id == Device.id)
+                .join(Extension, Extension.id == DeviceLine.extension_id)
+                .where(Extension.owner_id == actor.user_id)
+                .distinct()
+            )
+        ids = list(await session.scalars(query))
+        found: list[Device] = []
+        for start in range(0, len(ids), 200):
+            found += await session.scalars(lines.loaded(Device.id.in_(ids[start : start + 200])))
+    return found
+
+
+async def get_device(site: Site, actor: Actor, mac: str) -> Device:
+    """Return a device that *actor* has a line on.
+
+    Raises:
+        NotFound: there is none, or it is others' alone.
+    """
+    async with site.database.read() as session:
+        return await _require(session, actor, mac)
+
+
+async def device_of(site: Site, actor: Actor, extension: Extension) -> Device | None:
+    """Return the device that *extension* is a line of, if it is."""
+    async with site.database.read() as session:
+        line = await lines.line_of(session, extension)
+        if line is None:
+            return None
+        found: Device | None = await session.scalar(lines.loaded(Device.id == line.device_id))
+    del actor
+    return found
+
+
+async def by_id(site: Site, device_id: int) -> Device | None:
+    """Return a device with its lines, if it is still there."""
+    async with site.database.read() as session:
+        found: Device | None = await session.scalar(lines.loaded(Device.id == device_id))
+    return found
+
+
+async def devices_of(site: Site, numbers: list[str]) -> dict[str, int]:
+    """Return the ids of the devices of which extensions are lines, by number."""
+    found: dict[str, int] = {}
+    async with site.database.read() as session:
+        for chunk in batches(numbers):
+            rows = await session.execute(
+                select(Extension.number, DeviceLine.device_id)
+                .join(DeviceLine, DeviceLine.extension_id == Extension.id)
+                .where(Extension.number.in_(chunk))
+            )
+            found.update(dict(rows.all()))
+    return found
+
+
+@retried
+async def reopen(site: Site, actor: Actor, mac: str) -> Device:
+    """Let the next request that has the MAC address alone get the configuration once more.
+
+    For a phone that was reset. Its old URL ends: the token is a new one.
+    """
+    async with site.transaction() as transaction:
+        device = await _require(transaction.session, actor, mac, for_update=True)
+        device.is_open, device.token_used = True, False
+        device.granted_at = device.granted_to = None
+        device.token = passwords.device_token()
+    return device
+
+
+@retried
+async def renew_token(site: Site, actor: Actor, extension: Extension) -> None:
+    """Give an app's device a new token; whatever has the old one gets nothing any more."""
+    async with site.transaction() as transaction:
+        line = await lines.line_of(transaction.session, extension)
+        if line is None or not actor.may_touch(extension.owner_id):
+            raise NotFound(f"{extension.number} has no device.")
+        line.device.token, line.device.token_used = passwords.device_token(), False
+
+
+@retried
+async def invite_guest(site: Site, actor: Actor, mac: str, username: str) -> None:
+    """Let the extensions of *username* become lines of a device."""
+    async with site.transaction() as transaction:
+        session = transaction.session
+        device = await _require(session, actor, mac, for_update=True)
+        name = username.strip().lower()
+        user = await session.scalar(select(User).where(User.username == name))
+        if user is None:
+            raise Invalid("There is no such user.", {"username": "name an existing user"})
+        if user.id not in {guest.user_id for guest in device.guests}:
+            session.add(DeviceGuest(device_id=device.id, user_id=user.id))
+
+
+@retried
+async def remove_guest(site: Site, actor: Actor, mac: str, username: str) -> None:
+    """Take the consent back, and the guest's lines off the device."""
+    async with site.transaction() as transaction:
+        session = transaction.session
+        device = await _require(session, actor, mac, for_update=True)
+        name = username.strip().lower()
+        guest = next((each for each in device.guests if each.user.username == name), None)
+        if guest is None:
+            raise NotFound(f"{name!r} is no guest of this phone.")
+        await session.delete(guest)
+        for line in list(device.lines):
+            if line.extension.owner_id == guest.user_id:
+                line.extension.extra_fields = {**line.extension.extra_fields, "mac": None}
+                await lines.release(session, line)
+    site.resync_soon({device.id})
+
+
+async def log_of(
+    site: Site, actor: Actor, mac: str, *, offset: int = 0, limit: int = 50
+) -> list[ProvisioningLogEntry]:
+    """Return what a device asked for, and what others asked in its name, the newest first."""
+    async with site.database.read() as session:
+        device = await _require(session, actor, mac)
+        query = (
+            select(ProvisioningLogEntry)
+            .where(ProvisioningLogEntry.device_id == device.id)
+            .order_by(ProvisioningLogEntry.id.desc())
+            .offset(offset)
+            .limit(limit)
+        )
+        return list(await session.scalars(query))
+
+
+async def _require(
+    session: AsyncSession, actor: Actor, mac: str, *, for_update: bool = False
+) -> Device:
+    device = await lines.find(session, mac, for_update=for_update)
+    if device is None or not (actor.is_admin or actor.user_id in lines.holders(device)):
+        raise NotFound(f"You have no phone with the address {macs.written(mac)}.")
+    return device
