@@ -211,11 +211,10 @@ class Ari:
             await self._end_left_over()
             async with await self._connect(session) as socket:
                 self._came_up()
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.TEXT:
-                        self._take(message.data)
-                reason = AriUnavailable(f"it was closed ({_reason(socket.exception())})")
-                raise reason
+                await self._take_all(socket)
+        except AriUnavailable as error:
+            reason = error
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = AriUnavailable(_reason(error))
             raise reason from None
@@ -256,6 +255,12 @@ class Ari:
         self._told.add(type(error))
 
     # What comes by it
+
+    async def _take_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self._take(message.data)
+        raise AriUnavailable(f"the link was closed: {_reason(socket.exception())}")
 
     def _take(self, text: str) -> None:
         try:

@@ -34,11 +34,15 @@ class Line:
 
     def __init__(self) -> None:
         self.is_gone = False
+        self._loss: AriUnavailable | None = None
         self._playing: dict[str, asyncio.Future[bool | AriUnavailable]] = {}
 
     def begin(self, playback: str) -> asyncio.Future[bool | AriUnavailable]:
-        self._playing[playback] = asyncio.get_running_loop().create_future()
-        return self._playing[playback]
+        waiting = asyncio.get_running_loop().create_future()
+        self._playing[playback] = waiting
+        if self._loss is not None:
+            self.finish(playback, how=self._loss)
+        return waiting
 
     def finish(self, playback: str, how: bool | AriUnavailable) -> None:
         waiting = self._playing.pop(playback, None)
@@ -52,6 +56,7 @@ class Line:
 
     def lose(self, reason: AriUnavailable) -> None:
         """Nothing more will be told: neither the end of a sound nor that of the call."""
+        self._loss = reason
         for playback in list(self._playing):
             self.finish(playback, how=reason)
 

@@ -1,9 +1,16 @@
-"""A phone's temporary account, as the tables have it before the phone is claimed."""
+"""A phone's temporary account, and who takes its calls in the place of muru's claim."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
+from muru.asterisk.ari import Ari
 from muru.asterisk.dialplan import CLAIM
 from muru.db.realtime import PsAor, PsAuth, PsEndpoint
+from muru.keys import ARI
 from tests.conftest import Stack
 from tests.sip import Account
 
@@ -50,3 +57,22 @@ async def create_temporary(stack: Stack, name: str) -> Account:
     async with stack.site.database.transaction() as transaction:
         await transaction.run(write)
     return Account(name, PASSWORD)
+
+
+@asynccontextmanager
+async def own_ari(stack: Stack, **more: Any) -> AsyncIterator[Ari]:
+    """A client without handlers, to which all calls come instead of to the application's."""
+    await stack.app[ARI].stop()
+    ari = Ari(
+        host="127.0.0.1",
+        port=stack.settings.asterisk_http_port,
+        username="muru",
+        secret=SecretStr("ari secret"),
+        **more,
+    )
+    await ari.start()
+    try:
+        assert await ari.wait_connected(10)
+        yield ari
+    finally:
+        await ari.stop()

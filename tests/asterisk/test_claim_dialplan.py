@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import ValidationError
 
+from muru.asterisk.ari import Ari
 from muru.asterisk.ari_channel import AriChannel
 from muru.asterisk.dialplan import CLAIM, DIAL_SIP, OUTBOUND
 from muru.keys import ARI
 from muru.settings import Settings
 from tests import sip
-from tests.asterisk.temporary import create_temporary
+from tests.asterisk.temporary import create_temporary, own_ari
 from tests.conftest import Stack, StartStack
 from tests.observe import console, create, faults, until
 from tests.test_end_to_end import NO_EXTENSIONS, NOT_REGISTERED, UNKNOWN
@@ -24,12 +25,18 @@ BUSY = 17  # Q.850, which SIP tells as 486
 async def claim_stack(start_stack: StartStack) -> AsyncIterator[Stack]:
     """A stack with a number for unclaimed phones, of which Asterisk has nothing to complain."""
     stack = await start_stack(claim_numbers=["2001", "115", "115"])
-    assert await stack.app[ARI].wait_connected(10)
     yield stack
     assert faults(stack.asterisk_log) == []
 
 
-async def test_token(claim_stack: Stack) -> None:
+@pytest.fixture
+async def ari(claim_stack: Stack) -> AsyncIterator[Ari]:
+    """A client whose link is up."""
+    async with own_ari(claim_stack) as client:
+        yield client
+
+
+async def test_token(claim_stack: Stack, ari: Ari) -> None:
     """A token that is dialled comes to muru, with the account of the phone that dialled it."""
     seen: list[tuple[str, tuple[str, ...]]] = []
 
@@ -37,7 +44,7 @@ async def test_token(claim_stack: Stack) -> None:
         seen.append((channel.endpoint, arguments))
         await channel.hangup(BUSY)
 
-    claim_stack.app[ARI].on_enter("claim", claim)
+    ari.on_enter("claim", claim)
     phones = [await create_temporary(claim_stack, f"claim-{name}") for name in "ab"]
 
     calls = await asyncio.gather(*(sip.call(claim_stack.sip_server, *p, TOKEN) for p in phones))
@@ -110,13 +117,13 @@ async def test_muru_dies(start_stack: StartStack, monkeypatch: pytest.MonkeyPatc
     """A call that nobody ends is over after a while."""
     monkeypatch.setattr("muru.asterisk.config.CLAIM_SECONDS", 2)
     stack = await start_stack()
-    ari = stack.app[ARI]
-    ari.on_enter("claim", lambda _channel, _arguments: asyncio.sleep(30))
     phone = await create_temporary(stack, "claim-abc")
-    assert await ari.wait_connected(10)
-    call = asyncio.create_task(sip.call(stack.sip_server, *phone, TOKEN, ring=10))
+    async with own_ari(stack) as ari:
+        ari.on_enter("claim", lambda _channel, _arguments: asyncio.sleep(30))
 
-    assert (await call).status >= 400
+        call = await sip.call(stack.sip_server, *phone, TOKEN, ring=10)
+
+    assert call.status >= 400
 
     async def channels() -> str:
         return await console(stack.asterisk, "core show channels count")
