@@ -53,6 +53,36 @@ async def test_token(claim_stack: Stack, ari: Ari) -> None:
     assert sorted(seen) == [(p.number, (p.number, TOKEN)) for p in phones]
 
 
+async def test_one_phone_calls_often(claim_stack: Stack, ari: Ari) -> None:
+    """A phone that calls again and again keeps no other phone from its claim."""
+    entered: list[str] = []
+    enough = asyncio.Event()
+
+    async def claim(channel: AriChannel, _: tuple[str, ...]) -> None:
+        entered.append(channel.endpoint)
+        await channel.answer()
+        await enough.wait()
+
+    ari.on_enter("claim", claim)
+    often, other = [await create_temporary(claim_stack, f"claim-{name}") for name in "ab"]
+
+    def call(phone: sip.Account) -> asyncio.Task[sip.Outcome]:
+        return asyncio.create_task(sip.call(claim_stack.sip_server, *phone, TOKEN, hold=10))
+
+    async def who() -> list[str]:
+        return sorted(entered)
+
+    calls = [call(often), call(often)]
+    await until(who, lambda found: len(found) == 2)
+    assert (await call(often)).status == 486
+    calls.append(call(other))
+
+    assert await until(who, lambda found: len(found) == 3) == ["claim-a", "claim-a", "claim-b"]
+    enough.set()
+    assert [outcome.status for outcome in await asyncio.gather(*calls)] == [200] * 3
+    assert (await call(often)).status == 200
+
+
 async def test_chosen_number(claim_stack: Stack) -> None:
     """The numbers that the operator chose ring as they would for anybody."""
     phone = await create_temporary(claim_stack, "claim-abc")
