@@ -28,6 +28,17 @@ def test_common_file_is_as_expected() -> None:
     assert sample.golden("mitel/startup.cfg") == sample.render(FLAVOR, "common.cfg", words)
 
 
+def test_directories_are_as_expected() -> None:
+    """The whole list that a phone keeps, and the whole second page of three or more."""
+    words = sample.vocabulary(FLAVOR, "Mitel 6867i", MAC)
+    few = sample.with_book(words, ("Alice", "Bob & Carol"))
+    names = tuple(f"N{number}" for number in range(FLAVOR.PAGE))
+    page = sample.with_book(words, names, first=29, total=90)
+
+    assert sample.golden("mitel/directory.csv") == sample.render(FLAVOR, "directory.csv", few)
+    assert sample.golden("mitel/directory.xml") == sample.render(FLAVOR, "directory.xml", page)
+
+
 def test_lines_are_read_back_as_they_were_given() -> None:
     """A phone finds each account with its transport and its codecs in order, and no others."""
     for transport in ("udp", "tcp", "tls"):
