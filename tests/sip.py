@@ -592,7 +592,7 @@ class Phone:
             self._folder = place
             self.port = free_ports(8)
             (place / "config").write_text(self._config())
-            (place / "accounts").write_text("\n")
+            (place / "accounts").write_text(self._accounts())
             argv = ("baresip", "-f", str(place), "-t", str(LIFETIME))
             process = await stack.enter_async_context(_running(*argv, folder=place))
             listener = asyncio.create_task(self._listen(await self._connect(process)))
@@ -685,6 +685,10 @@ class Phone:
             *(f"module_app {name}.so" for name in ("menu", "debug_cmd", "ctrl_tcp")),
         ]
         return "\n".join([*lines, ""])
+
+    def _accounts(self) -> str:
+        """What the file of accounts holds when baresip starts: none, as one is added later."""
+        return "\n"
 
     def _account(self) -> str:
         number, password = self.account
