@@ -5,59 +5,70 @@ from dataclasses import replace
 import pytest
 from muru.flavors.grandstream import Grandstream
 
-from muru.flavor import ProvisioningFile, Vocabulary
+from muru.flavor import Vocabulary
 from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
-from muru.provisioning.vocabulary import Entry, Phonebook, Provisioning, Server
+from muru.provisioning.vocabulary import Provisioning, Wifi
 from muru.testing import Account
+from tests.flavors import sample
 from tests.flavors.phones.grandstream import CASES, accounts, contacts, parse
-from tests.flavors.vocabularies import HOSTILE, is_golden, quiet, render, supported, vocabulary
 
 FLAVOR = Grandstream()
-DEVICE, PHONEBOOK = FLAVOR.FILES
+MAC = "000b827f0001"
+CODECS = {"g722": "G722", "alaw": "PCMA", "ulaw": "PCMU", "g726": "G726-32"}
 
 
-def settings(words: Vocabulary, file: ProvisioningFile = DEVICE) -> dict[str, str]:
-    return parse(render(FLAVOR, file, words).encode(), words.phone.mac)
+def words_for(model: str, *names: str) -> Vocabulary:
+    """Return the words at a site that has set all that there is to be set."""
+    words = sample.vocabulary(FLAVOR, f"Grandstream {model}", MAC, names=names)
+    words = sample.with_admin_password(words, "Admin1")
+    return replace(words, site=replace(words.site, wifi=Wifi("Camp", "Wifi1")))
 
 
-def words_for(model: str, *names: str, keys: int = 0) -> Vocabulary:
-    return vocabulary(FLAVOR, f"Grandstream {model}", *names, keys=keys)
+def settings(words: Vocabulary) -> dict[str, str]:
+    return parse(sample.render(FLAVOR, "phone.xml", words).encode(), MAC)
 
 
 @pytest.mark.parametrize("model", ["GXP1628", "GRP2614", "WP820", "HT802", "HT814"])
-def test_file_for_typical_phone(model: str) -> None:
-    """A phone of each kind gets exactly the file that was looked over by hand."""
+def test_device_file_is_as_expected(model: str) -> None:
+    """The whole file of a phone of each kind, with fewer lines than it could have."""
     names = ("Alice",) if model == "GXP1628" else ("Alice", "Bob")
-    text = render(FLAVOR, DEVICE, words_for(model, *names, keys=2))
+    words = sample.with_keys(words_for(model, *names), "Help desk", "Bar")
 
-    assert is_golden(f"grandstream/{model.lower()}.xml", text)
+    assert sample.golden(f"grandstream/{model}.xml") == sample.render(FLAVOR, "phone.xml", words)
 
 
-def test_phonebook_for_typical_site() -> None:
-    """The phonebook is exactly the file that was looked over by hand."""
-    text = render(FLAVOR, PHONEBOOK, words_for("GXP2160", "Alice"))
+def test_phonebook_is_as_expected() -> None:
+    """The whole phonebook."""
+    words = sample.with_book(words_for("GXP2160", "Alice"), ("Alice", "Bob & <Carol>"))
+    text = sample.render(FLAVOR, "phonebook.xml", words)
 
-    assert is_golden("grandstream/phonebook.xml", text)
-    assert contacts(text.encode()) == [("2001", "Alice"), ("2002", "Bob & <Carol>")]
+    assert sample.golden("grandstream/phonebook.xml") == text
+    assert contacts(text.encode()) == [("3001", "Alice"), ("3002", "Bob & <Carol>")]
 
 
 @pytest.mark.parametrize("phone_type", FLAVOR.PHONE_TYPES)
 def test_accounts_of_every_model(phone_type: str) -> None:
     """Each model has as many accounts as it can, with its codecs in order; the rest are off."""
     model = phone_type.removeprefix("Grandstream ")
-    names = [f"Line {at}" for at in range(FLAVOR.line_count(phone_type))]
-    known = {"g722": "G722", "alaw": "PCMA", "ulaw": "PCMU", "g726": "G726-32"}
-    codecs = tuple(known[each] for each in supported(FLAVOR, phone_type))
+    names = tuple(f"Line {at}" for at in range(1, FLAVOR.line_count(phone_type) + 1))
+    words = words_for(model, *names)
 
-    full = accounts(settings(vocabulary(FLAVOR, phone_type, *names)), model)
-    one = accounts(settings(vocabulary(FLAVOR, phone_type, "Line 0")), model)
+    full = accounts(settings(words), model)
 
     assert full == [
-        Account("pbx.example", 5060, "udp", str(2001 + at), f"Secret{at + 1}", name, codecs)
-        for at, name in enumerate(names)
+        Account(
+            "192.0.2.20",
+            5060,
+            "udp",
+            line.username,
+            line.password,
+            line.name,
+            tuple(CODECS[each] for each in line.codecs),
+        )
+        for line in words.lines
     ]
-    assert one == full[:1]
+    assert accounts(settings(words_for(model, "Line 1")), model) == full[:1]
 
 
 def test_accounts_that_went_are_emptied() -> None:
@@ -68,13 +79,18 @@ def test_accounts_that_went_are_emptied() -> None:
         assert (values[f"P{base}01"], values[f"P{base}04"], values[f"P{base}06"]) == ("0", "", "")
 
 
-def test_accounts_over_tls() -> None:
-    """Transport and port are the server's."""
-    words = replace(words_for("HT818", "Alice"), server=Server("pbx.example", 5061, "tls"))
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("model", ["GXP1630", "HT802", "HT818"])
+def test_transport_and_codecs(model: str, transport: str) -> None:
+    """Phones and adapters take the transport, and no codec but those of the extension."""
+    words = sample.vocabulary(
+        FLAVOR, f"Grandstream {model}", MAC, codecs=("ulaw", "alaw"), transport=transport
+    )
 
-    (account,) = accounts(settings(words), "HT818")
+    (account,) = accounts(settings(words), model)
 
-    assert (account.server, account.port, account.transport) == ("pbx.example", 5061, "tls")
+    assert account.transport == transport
+    assert account.codecs == ("PCMU", "PCMA")
 
 
 @pytest.mark.parametrize(
@@ -96,14 +112,16 @@ def test_provisioning_url_by_scheme(url: str, scheme: str, phonebook: str) -> No
 
 def test_settings_that_the_site_leaves_unset() -> None:
     """Password, time server, language and WiFi stay the phone's own."""
-    values = settings(quiet(words_for("WP820", "Alice")))
+    words = words_for("WP820", "Alice")
+    unset = replace(words.site, admin_password=None, ntp_server=None, wifi=None, language="xx")
+    values = settings(replace(words, site=unset))
 
     assert values.keys().isdisjoint({"P2", "P30", "P1362", "P83000", "P83001", "P83003"})
 
 
 def test_wifi_of_models_without() -> None:
     """The network's password goes to phones with WiFi only."""
-    assert "Wifi1" not in render(FLAVOR, DEVICE, words_for("GXP2160", "Alice"))
+    assert "Wifi1" not in settings(words_for("GXP2160", "Alice")).values()
     assert settings(words_for("WP810", "Alice"))["P83003"] == "Wifi1"
 
 
@@ -118,32 +136,33 @@ def test_time_zone_without_letters() -> None:
 
 def test_keys_behind_the_lines() -> None:
     """Speed dials stand behind the lines, and what is behind them is switched off."""
-    values = settings(words_for("GXP2160", "Alice", "Bob", keys=6))
+    values = settings(sample.with_keys(words_for("GXP2160", "Alice", "Bob"), *("Key",) * 6))
     dialled = [values[f"P{1464 + 2 * at}"] for at in range(1, 7)] + [
         values[f"P{23803 + 4 * at}"] for at in range(3)
     ]
 
-    assert dialled == ["", "", "9001", "9002", "9003", "9004", "9005", "9006", ""]
+    assert dialled == ["", "", "4001", "4002", "4003", "4004", "4005", "4006", ""]
     assert [values["P1363"], values["P1367"], values["P23808"]] == ["Line", "SpeedDial", "None"]
 
 
 def test_keys_beyond_those_of_the_model() -> None:
     """More speed dials than keys are left out."""
-    values = settings(words_for("GXP1628", "Alice", keys=5))
+    values = settings(sample.with_keys(words_for("GXP1628", "Alice"), *("Key",) * 5))
 
-    assert (values["P1365"], values["P1468"]) == ("10", "9001")
-    assert "9002" not in values.values()
+    assert (values["P1365"], values["P1468"]) == ("10", "4001")
+    assert "4002" not in values.values()
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_names_that_break_files(name: str) -> None:
-    """Whatever an extension or key is called, the file has the same parameters."""
-    plain, hostile = (words_for("GXP2160", each, each, keys=3) for each in ("Alice", name))
-    entries = Phonebook("Camp", (Entry("2001", name),), total=1)
-    hostile = replace(hostile, phonebook=entries)
+@pytest.mark.parametrize("name", sample.HOSTILE)
+@pytest.mark.parametrize("model", ["GXP2160", "HT814"])
+def test_files_hold_under_hostile_names(model: str, name: str) -> None:
+    """Whatever an extension or key is called, the files have the same parameters and entries."""
+    plain = sample.with_keys(words_for(model, "Alice", "Bob"), "Bar")
+    hostile = sample.with_keys(words_for(model, name, name), name)
+    book = sample.render(FLAVOR, "phonebook.xml", sample.with_book(hostile, (name, "Bob")))
 
     assert list(settings(hostile)) == list(settings(plain))
-    assert len(contacts(render(FLAVOR, PHONEBOOK, hostile).encode())) == 1
+    assert [number for number, _ in contacts(book.encode())] == ["3001", "3002"]
 
 
 @pytest.mark.parametrize(
@@ -206,5 +225,7 @@ def test_models_of_the_virtual_phones() -> None:
 
 def test_binary_file() -> None:
     """The name without suffix is for a binary format, which there is none of."""
-    assert DEVICE.match("cfg000b827f0001") is None
-    assert DEVICE.match("cfg000B827F0001.xml") is not None
+    device = sample.file_of(FLAVOR, "phone.xml")
+
+    assert device.match(f"cfg{MAC}") is None
+    assert device.match(f"cfg{MAC.upper()}.xml") is not None
