@@ -16,11 +16,10 @@ _CODECS = {"9": "g722", "8": "alaw", "0": "ulaw"}
 
 
 class MitelPhone(VirtualPhone):
-    """Asks for the encrypted twin of each file first; a later file's settings win."""
+    """Asks for the encrypted twin of each file first; a later file's settings win.
 
-    firmware = "5.1.0.2051"
-    first = "startup"
-    brand = "Mitel"
+    The 67xx have firmware from before the vendor's name and that of the first file changed.
+    """
 
     settings: dict[str, str]  # since it has booted
     directory: list[tuple[str, str]]
@@ -28,24 +27,29 @@ class MitelPhone(VirtualPhone):
     @property
     def agent(self) -> str:
         mac = "-".join(self.mac.upper()[at : at + 2] for at in range(0, 12, 2))
-        return f"{self.brand}{self.model} MAC:{mac} V:{self.firmware}-SIP"
+        brand, firmware = ("Aastra", "3.2.2.3077") if self.is_old else ("Mitel", "5.1.0.2051")
+        return f"{brand}{self.model} MAC:{mac} V:{firmware}-SIP"
+
+    @property
+    def is_old(self) -> bool:
+        return self.model.startswith("67")
 
     async def boot(self) -> None:
         self.settings = {}
         await self.get("security.tuz")
-        for name in (self.first, self.model, self.mac.upper()):
+        for name in ("aastra" if self.is_old else "startup", self.model, self.mac.upper()):
             content = await self.get(f"{name}.tuz") or await self.get(f"{name}.cfg")
             self.settings |= parse(content.decode()) if content else {}
-        self._move()
         self.accounts = accounts(self.settings)
         await self._fetch_directory()
+        self._move()
 
     async def open_directory(self) -> bytes | None:
         """Press the key, as on models that take XML."""
         return await self.get(self.settings["directory script"])
 
     def _move(self) -> None:
-        """Take the server that the files have named for all further ones."""
+        """From the next boot on, ask the server that the files have named."""
         protocol = self.settings.get("download protocol", "").lower()
         if protocol in {"http", "https"}:
             host, port = (self.settings[f"{protocol} {each}"] for each in ("server", "port"))
@@ -56,14 +60,6 @@ class MitelPhone(VirtualPhone):
         name = self.settings.get("directory 1")
         content = await self.get(name) if name else None
         self.directory = parse_directory(content.decode()) if content else []
-
-
-class AastraPhone(MitelPhone):
-    """With firmware from before the first file was renamed."""
-
-    firmware = "3.2.2.3077"
-    first = "aastra"
-    brand = "Aastra"
 
 
 def parse(text: str) -> dict[str, str]:
@@ -128,6 +124,7 @@ def parse_directory(text: str) -> list[tuple[str, str]]:
 
 PHONE: type[VirtualPhone] = MitelPhone
 CASES = [
+    ("Aastra 6731i", "00085d237429", "6731i"),
     ("Mitel 6867i", "00085d40905f", "6867i"),
     ("Mitel 6930", "1400e91edb52", "6930"),
 ]
