@@ -26,6 +26,8 @@ from muru.flavor import (
 )
 from muru.jobs import LONGEST_INTERVAL
 from muru.paths import bundled
+from muru.provisioning.check import fault_of
+from muru.provisioning.templates import Templates, templates_of
 from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -41,7 +43,14 @@ _METHODS = {
     "job": (),
     "get_codec": ("extension",),
     "realtime_rows": ("extension",),
+    "sip_login": ("extension",),
+    "finish": ("file", "text"),
+    "links": ("vocabulary",),
+    "line_count": ("phone_type",),
+    "resync_headers": ("phone_type",),
+    "on_registration_change": ("number", "contacts"),
 }
+_MAY_BE_ASYNC = {"job", "on_registration_change"}
 _FORMATS: dict[MediaType, type] = {
     MediaType.AUDIO: AudioFormat,
     MediaType.IMAGE: ImageFormat,
@@ -155,6 +164,7 @@ class Registry:
 def discover(settings: Settings) -> Registry:
     """Find all flavors, and instantiate those that are enabled and sound."""
     registry = Registry()
+    templates = templates_of(settings)
     _look_in(_folders(settings))
     taken: dict[str, Source] = {}
     for source in _sources(settings):
@@ -165,7 +175,7 @@ def discover(settings: Settings) -> Registry:
             _add_fault(registry, Entry(source.module, source.origin, "faulty"), reason)
         else:
             taken[source.module] = source
-            _add_module(registry, source, settings)
+            _add_module(registry, source, settings, templates)
     for name in settings.enabled_phone_flavors:
         if name not in taken:
             places = ", ".join(str(folder) for folder in _folders(settings))
@@ -194,7 +204,9 @@ def _add_fault(registry: Registry, entry: Entry, reason: str) -> None:
     registry.disable(entry, reason)
 
 
-def _add_module(registry: Registry, source: Source, settings: Settings) -> None:
+def _add_module(
+    registry: Registry, source: Source, settings: Settings, templates: Templates
+) -> None:
     entry = Entry(source.module, source.origin, "faulty")
     try:
         module = _import(source)
@@ -211,7 +223,7 @@ def _add_module(registry: Registry, source: Source, settings: Settings) -> None:
     if not classes:
         _add_fault(registry, entry, "defines no class that inherits PhoneFlavor")
     for flavor_class in classes:
-        _add_class(registry, source, flavor_class, settings)
+        _add_class(registry, source, flavor_class, settings, templates)
 
 
 def _look_in(folders: list[Path]) -> None:
@@ -249,19 +261,25 @@ def _classes(module: ModuleType) -> Iterator[type[PhoneFlavor]]:
 
 
 def _add_class(
-    registry: Registry, source: Source, flavor_class: type[PhoneFlavor], settings: Settings
+    registry: Registry,
+    source: Source,
+    flavor_class: type[PhoneFlavor],
+    settings: Settings,
+    templates: Templates,
 ) -> None:
     entry = Entry(source.module, source.origin, "faulty", flavor_class.__name__)
     try:
         _check(flavor_class)
+        fault = fault_of(flavor_class, templates)
+        _expect(fault is None, fault or "")
         entry.phone_types = tuple(flavor_class.PHONE_TYPES)
         _check_names(registry, entry)
         flavor = flavor_class()
         flavor.settings = settings
         _check_methods(flavor)
-    except FlavorFault as fault:
+    except FlavorFault as offence:
         entry.phone_types = ()
-        _add_fault(registry, entry, str(fault))
+        _add_fault(registry, entry, str(offence))
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -316,7 +334,7 @@ def _check_methods(flavor: PhoneFlavor) -> None:
         method = getattr(flavor, name)
         _expect(callable(method), f"{name} must be a method")
         _expect(
-            name == "job" or not inspect.iscoroutinefunction(method),
+            name in _MAY_BE_ASYNC or not inspect.iscoroutinefunction(method),
             f"{name} must be an ordinary function, not async",
         )
         try:

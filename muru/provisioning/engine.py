@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from muru.db.models import UnclaimedDevice
 from muru.flavor import PhoneFlavor
-from muru.paths import bundled
 from muru.provisioning import mac as macs
 from muru.provisioning import render
 from muru.provisioning.files import Audience, ProvisioningFile
@@ -23,12 +22,11 @@ from muru.provisioning.lookup import DeviceRecord, LineRecord, Lookup
 from muru.provisioning.proof import prove
 from muru.provisioning.render import Whereabouts
 from muru.provisioning.request import Answer, Place, Proof, ProvisioningRequest, take_apart
-from muru.provisioning.templates import TemplateFault, Templates
+from muru.provisioning.templates import TemplateFault, templates_of
 from muru.provisioning.vocabulary import Phonebook
 from muru.registry import Registry
 from muru.services import claims, devices, lines, phonebook
 from muru.services.site import Site
-from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -259,15 +257,6 @@ def _told(case: _Case) -> Identified:
         return Identified()
     evidence = Evidence(folder=case.wanted.folder, user_agent=case.request.user_agent)
     return identify([(case.wanted.folder, case.wanted.flavor)], evidence)
-
-
-def templates_of(settings: Settings) -> Templates:
-    """Return the templates of a site: the operator's, those beside its flavors, muru's own."""
-    beside = [path.absolute() / "templates" for path in settings.flavor_paths]
-    return Templates(
-        [path.absolute() for path in settings.template_paths],
-        [*beside, bundled("provisioning_templates")],
-    )
 
 
 def _match(registry: Registry, folder: str, name: str, query: Mapping[str, str]) -> Wanted | None:

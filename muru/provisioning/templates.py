@@ -12,10 +12,12 @@ import csv
 import io
 import json
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
@@ -23,9 +25,11 @@ from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from markupsafe import Markup, escape
 
 from muru.flavor import PhoneFlavor
+from muru.paths import bundled
 from muru.provisioning import mac as macs
 from muru.provisioning.files import Format, ProvisioningFile
 from muru.provisioning.vocabulary import Vocabulary
+from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ _log = logging.getLogger(__name__)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\"'%#\\]+")
+_LOOK = 0.5  # seconds
 _NAMES = tuple(field.name for field in fields(Vocabulary))
 
 
@@ -88,22 +93,28 @@ class Fault:
     reason: str
 
 
+def templates_of(settings: Settings) -> "Templates":
+    """Return the templates of a site: the operator's, those beside its flavors, muru's own."""
+    beside = [path.absolute() / "templates" for path in settings.flavor_paths]
+    return Templates(
+        [path.absolute() for path in settings.template_paths],
+        [*beside, bundled("provisioning_templates")],
+    )
+
+
 class Templates:
     """The templates of all flavors; *own* are the operator's folders, the first one first."""
 
-    def __init__(self, own: Iterable[Path], bundled: Iterable[Path]) -> None:
-        own, bundled = list(own), list(bundled)
+    def __init__(self, own: Iterable[Path], others: Iterable[Path]) -> None:
+        own, others = list(own), list(others)
+        self.folders = [*own, *others]
         self.faults: dict[str, Fault] = {}  # of the operator's templates, by name
-        self._bundled = {each: _environment(each, bundled) for each in Format}
-        self._own = {each: _environment(each, [*own, *bundled]) for each in Format} if own else {}
+        self._bundled = {each: _environment(each, others) for each in Format}
+        self._own = {each: _environment(each, [*own, *others]) for each in Format} if own else {}
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a template ``folder/name``."""
-        return any(
-            name in _Names(environments[Format.LINES])
-            for environments in (self._bundled, self._own)
-            if environments
-        )
+        return any((folder / name).is_file() for folder in self.folders)
 
     def render(
         self, flavor: PhoneFlavor, file: ProvisioningFile, vocabulary: Vocabulary
@@ -142,19 +153,31 @@ class Templates:
         return text
 
 
-class _Names:
-    """Whether a template is there, asked without reading it."""
+class _Folders(FileSystemLoader):
+    """Templates in folders, of which the first that has one counts, also one that is new there.
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    They are looked at again no more often than every :data:`_LOOK` seconds: a hall full of phones
+    asks for the same ones.
+    """
 
-    def __contains__(self, name: str) -> bool:
-        try:
-            assert self._environment.loader is not None
-            self._environment.loader.get_source(self._environment, name)
-        except TemplateNotFound:
-            return False
-        return True
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        source, filename, is_unchanged = super().get_source(environment, template)
+        looked = monotonic()
+
+        def is_fresh() -> bool:
+            nonlocal looked
+            if monotonic() < looked + _LOOK:
+                return True
+            looked = monotonic()
+            first = next(filter(os.path.isfile, self._places(template)), None)
+            return first == filename and is_unchanged()
+
+        return source, filename, is_fresh
+
+    def _places(self, template: str) -> Iterator[str]:
+        return (os.path.join(folder, template) for folder in self.searchpath)  # noqa: PTH118
 
 
 def _environment(written_as: Format, folders: list[Path]) -> Environment:
@@ -166,7 +189,7 @@ def _environment(written_as: Format, folders: list[Path]) -> Environment:
     """
     clean = _ESCAPES[written_as]
     environment = Environment(
-        loader=FileSystemLoader(folders),
+        loader=_Folders(folders),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=lambda value: value if isinstance(value, Markup) else Markup(clean(value)),  # noqa: S704

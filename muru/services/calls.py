@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 CLAIM_APP, IDENTIFY_APP = "claim", "identify"
 _RING_SECONDS = 15.0
 
-_CLAIMED = ("auth-thankyou", "telephone-number", "is-set-to")  # and the digits of the number
-_UNKNOWN = ("invalid", "please-try-again")
-_TAKEN = ("im-sorry", "is-in-use")
-_LATER = ("im-sorry", "please-try-call-later")
+_CLAIMED = ("num-was-successfully", "activated")
+_UNKNOWN = ("privacy-incorrect", "check-number-dial-again")
+_TAKEN = ("feature-not-avail-line",)
+_LATER = ("please-try-call-later",)
 
 
 class Calls:
@@ -100,9 +100,8 @@ class Calls:
             _log.warning("a claim failed: %s", error)
             await channel.play(*_LATER)
         else:
-            digits = (f"digits/{digit}" for digit in claimed.extension.number)
             try:
-                await channel.play(*_CLAIMED, *digits)
+                await channel.play(*_CLAIMED)
                 await channel.hangup()
             except AriUnavailable as error:
                 _log.warning("a claim was not confirmed to its caller: %s", error)
