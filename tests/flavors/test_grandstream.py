@@ -145,6 +145,15 @@ def test_keys_behind_the_lines() -> None:
     assert [values["P1363"], values["P1367"], values["P23808"]] == ["Line", "SpeedDial", "None"]
 
 
+def test_keys_of_lines_that_are_not_used() -> None:
+    """They are further keys of the first line, so that a second call can be seen."""
+    values = settings(words_for("GXP2160", "Alice", "Bob"))
+
+    assert [values[f"P{1361 + 2 * at}"] for at in range(1, 7)] == ["Line"] * 6
+    assert [values[f"P{1362 + 2 * at}"] for at in range(1, 7)] == ["0", "1", "0", "0", "0", "0"]
+    assert values["P23800"] == "None"
+
+
 def test_keys_beyond_those_of_the_model() -> None:
     """More speed dials than keys are left out."""
     values = settings(sample.with_keys(words_for("GXP1628", "Alice"), *("Key",) * 5))
