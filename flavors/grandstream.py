@@ -26,6 +26,10 @@ MODELS: dict[str, tuple[int, int, tuple[CODEC, ...]]] = {
     "Grandstream GXP2140": (4, 16, WIDE),
     "Grandstream GXP2160": (6, 24, WIDE),
     "Grandstream GXP2170": (6, 48, WIDE),
+    "Grandstream GRP2601": (2, 2, WIDE),
+    "Grandstream GRP2602": (2, 2, WIDE),
+    "Grandstream GRP2603": (3, 3, WIDE),
+    "Grandstream GRP2604": (3, 3, WIDE),
     "Grandstream GRP2612": (2, 16, WIDE),
     "Grandstream GRP2612W": (2, 16, WIDE),
     "Grandstream GRP2613": (3, 24, WIDE),
@@ -33,9 +37,11 @@ MODELS: dict[str, tuple[int, int, tuple[CODEC, ...]]] = {
     "Grandstream GRP2615": (5, 40, WIDE),
     "Grandstream GRP2616": (6, 16, WIDE),
     "Grandstream WP810": (2, 0, WIFI),
+    "Grandstream WP816": (2, 0, WIFI),
     "Grandstream WP820": (2, 0, WIFI),
     "Grandstream WP822": (2, 0, WIFI),
     "Grandstream WP825": (2, 0, WIFI),
+    "Grandstream WP826": (2, 0, WIFI),
     "Grandstream HT801": (1, 0, ANALOGUE),
     "Grandstream HT802": (2, 0, ANALOGUE),
     "Grandstream HT812": (2, 0, ANALOGUE),
@@ -128,33 +134,7 @@ class Grandstream(SIP):
     TRANSPORTS: ClassVar[dict[str, int]] = {"udp": 0, "tcp": 1, "tls": 2}
     FILE_SCHEMES: ClassVar[dict[str, int]] = {"tftp": 0, "http": 1, "https": 2}
     PHONEBOOK_SCHEMES: ClassVar[dict[str, int]] = {"http": 1, "tftp": 2, "https": 3}
-    LANGUAGES: ClassVar[dict[str, str]] = {
-        **{
-            each: each
-            for each in [
-                "ar",
-                "cs",
-                "de",
-                "en",
-                "es",
-                "fr",
-                "he",
-                "hr",
-                "hu",
-                "it",
-                "ja",
-                "ko",
-                "lv",
-                "nl",
-                "pl",
-                "pt",
-                "ru",
-                "sl",
-                "tr",
-            ]
-        },
-        "sv": "se",
-    }
+    LANGUAGES: ClassVar[dict[str, str]] = {"sv": "se"}  # others as in ISO 639-1
 
     def choices(self, codecs: Sequence[CODEC], count: int) -> list[str]:
         """Return what the phone is to have in its choices 1 to *count*.

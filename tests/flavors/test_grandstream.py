@@ -111,12 +111,12 @@ def test_provisioning_url_by_scheme(url: str, scheme: str, phonebook: str) -> No
 
 
 def test_settings_that_the_site_leaves_unset() -> None:
-    """Password, time server, language and WiFi stay the phone's own."""
+    """Password, time server and WiFi stay the phone's own."""
     words = words_for("WP820", "Alice")
-    unset = replace(words.site, admin_password=None, ntp_server=None, wifi=None, language="xx")
+    unset = replace(words.site, admin_password=None, ntp_server=None, wifi=None)
     values = settings(replace(words, site=unset))
 
-    assert values.keys().isdisjoint({"P2", "P30", "P1362", "P83000", "P83001", "P83003"})
+    assert values.keys().isdisjoint({"P2", "P30", "P83000", "P83001", "P83003"})
 
 
 def test_wifi_of_models_without() -> None:
