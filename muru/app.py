@@ -11,7 +11,16 @@ from typing import Any
 from aiohttp import web
 
 from muru.addresses import forwarded
-from muru.api import auth, devices, extensions, openapi, registrations, system, users
+from muru.api import (
+    auth,
+    devices,
+    extensions,
+    openapi,
+    provisioning,
+    registrations,
+    system,
+    users,
+)
 from muru.api.problems import problems
 from muru.api.routing import PREFIX, json_response
 from muru.asterisk.ami import Ami
@@ -50,7 +59,7 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MODULES = (auth, users, extensions, devices, registrations, system)
+_MODULES = (auth, users, extensions, provisioning, devices, registrations, system)
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
 _START_PATIENCE = 1.0  # seconds that the start waits for the first call of jobs, which go on
@@ -80,17 +89,21 @@ def create_app(settings: Settings) -> web.Application:
 
 
 @asynccontextmanager
-async def open_site(settings: Settings) -> AsyncIterator[Site]:
-    """Open the site for one command, without the web; Asterisk hears of changes if it is there."""
+async def open_site(settings: Settings, *, asterisk: bool = True) -> AsyncIterator[Site]:
+    """Open the site for one command, without the web; Asterisk hears of changes if it is there.
+
+    A command that changes nothing does without *asterisk*.
+    """
     ami = _ami(settings)
     site = _create_site(settings, Effects(ami, _ari(settings)))
-    await ami.start()
-    site.effects.start()
     try:
         await _prepare_tables(site)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLI_PATIENCE):
-                await ami.tried.wait()
+        if asterisk:
+            site.effects.start()
+            await ami.start()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLI_PATIENCE):
+                    await ami.tried.wait()
         yield site
     finally:
         await site.effects.stop()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import muru
+from muru import cli_phones
 from muru.errors import Invalid, MuruError, SettingsError
 from muru.settings import Settings, load
 
@@ -85,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(sync)
     database = _group(commands, "db", "take care of the database")
     _command(database, "upgrade", _db_upgrade, "bring all tables up to date")
+    cli_phones.add_render(
+        _command(
+            commands, "render", cli_phones.render, "show what the phone of an extension would get"
+        )
+    )
+    cli_phones.add_identify(
+        _command(commands, "identify", cli_phones.identify, "tell what phone something comes from")
+    )
     _add_user_commands(_group(commands, "user", "administer accounts"))
     _add_extension_commands(_group(commands, "extension", "administer extensions"))
     return parser
@@ -155,11 +164,11 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print data as JSON")
 
 
-def _print_json(data: Any) -> None:
+def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
-def _print_table(rows: Iterable[Sequence[object]]) -> None:
+def print_table(rows: Iterable[Sequence[object]]) -> None:
     table = [[str(cell) for cell in row] for row in rows]
     if not table:
         return
@@ -195,7 +204,7 @@ async def _flavors(settings: Settings, options: argparse.Namespace) -> int:
 
     entries = await check_flavors(settings)
     if options.json:
-        _print_json(
+        print_json(
             [
                 {
                     "name": entry.name,
@@ -210,7 +219,7 @@ async def _flavors(settings: Settings, options: argparse.Namespace) -> int:
             ]
         )
     else:
-        _print_table(
+        print_table(
             [
                 ("FLAVOR", "STATE", "MODULE", "ORIGIN", "PHONE TYPES"),
                 *(
@@ -253,7 +262,7 @@ async def _sync(settings: Settings, options: argparse.Namespace) -> int:
     async with _site(settings) as site:
         report = await reconcile(site)
     if options.json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         for change in report.changes:
             columns = f" ({', '.join(change.columns)})" if change.columns else ""
@@ -292,7 +301,7 @@ async def _user_password(settings: Settings, options: argparse.Namespace) -> Non
 
 def _print_account(options: argparse.Namespace, username: str, password: str, role: str) -> None:
     if options.json:
-        _print_json({"username": username, "password": password, "role": role})
+        print_json({"username": username, "password": password, "role": role})
     else:
         print(f"user name {username}\npassword  {password}\nrole      {role}")
 
@@ -304,11 +313,11 @@ async def _user_list(settings: Settings, options: argparse.Namespace) -> None:
     async with _site(settings) as site:
         found, _ = await users.list_users(site, OPERATOR, limit=1_000_000)
     if options.json:
-        _print_json(
+        print_json(
             [{"username": u.username, "role": u.role, "created_at": u.created_at} for u in found]
         )
     else:
-        _print_table([("USER NAME", "ROLE"), *((user.username, user.role) for user in found)])
+        print_table([("USER NAME", "ROLE"), *((user.username, user.role) for user in found)])
 
 
 async def _user_role(settings: Settings, options: argparse.Namespace) -> None:
@@ -382,9 +391,9 @@ async def _extension_list(settings: Settings, options: argparse.Namespace) -> No
     rows = [(each.number, each.name, each.type, each.owner.username) for each in found]
     if options.json:
         keys = ("number", "name", "type", "owner")
-        _print_json([dict(zip(keys, row, strict=True)) for row in rows])
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
-        _print_table([("NUMBER", "NAME", "TYPE", "OWNER"), *rows])
+        print_table([("NUMBER", "NAME", "TYPE", "OWNER"), *rows])
 
 
 async def _extension_delete(settings: Settings, options: argparse.Namespace) -> None:
@@ -408,9 +417,9 @@ def _print_extension(settings: Settings, options: argparse.Namespace, extension:
         "sip_port": settings.sip_port,
     }
     if options.json:
-        _print_json(data)
+        print_json(data)
     else:
-        _print_table(
+        print_table(
             (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
             for name, value in data.items()
         )

@@ -1,7 +1,7 @@
 """Devices: phones that extensions hold, and phones that wait for somebody to claim them."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -9,15 +9,13 @@ from pydantic import BaseModel, Field
 from muru.api.routing import Call, Endpoints, Input
 from muru.db.models import Device, ProvisioningLogEntry, UnclaimedDevice
 from muru.errors import Invalid
-from muru.keys import CALLS, REGISTRATIONS, RESYNCS
+from muru.keys import CALLS, REGISTRATIONS
 from muru.provisioning import mac as macs
-from muru.services import claims, devices, extensions
-from muru.services.resync import Resync
+from muru.services import claims, devices
 
 endpoints = Endpoints()
 
 _MAC = r"/devices/{mac:[0-9A-Fa-f:.\-]{12,17}}"
-Within = Annotated[float, Field(ge=0, le=60)]
 
 
 class LineView(BaseModel):
@@ -51,7 +49,7 @@ class DeviceView(BaseModel):
         flavor = call.site.registry.by_name(device.flavor)
         registrations = call.request.config_dict[REGISTRATIONS]
         return cls(
-            mac=macs.written(device.mac) if device.mac else "",
+            mac=device.mac or "",
             vendor=(flavor.IDENTIFICATION.vendor if flavor else None) or None,
             flavor=device.flavor,
             type=device.type,
@@ -79,7 +77,7 @@ class DeviceView(BaseModel):
     def of_unclaimed(cls, call: Call, device: UnclaimedDevice) -> Self:
         flavor = call.site.registry.by_name(device.flavor)
         return cls(
-            mac=macs.written(device.mac),
+            mac=device.mac,
             vendor=(flavor.IDENTIFICATION.vendor if flavor else None) or None,
             flavor=device.flavor,
             type=device.type,
@@ -152,28 +150,6 @@ class LogView(BaseModel):
         )
 
 
-class ResyncBody(Input):
-    """*within* is the number of seconds to wait for what the phone does."""
-
-    within: Within = 15
-
-
-class ResyncView(BaseModel):
-    """*state* is no-device, no-way, not-registered, sent, fetched or registered."""
-
-    number: str
-    state: str
-    text: str
-    contact: str | None
-    sent_at: datetime | None
-    fetched_at: datetime | None
-    registered_at: datetime | None
-
-    @classmethod
-    def of(cls, resync: Resync) -> Self:
-        return cls(**{name: getattr(resync, name) for name in cls.model_fields})
-
-
 @endpoints.get("/devices")
 async def list_devices(call: Call) -> DeviceList:
     """List one's own devices, for administrators all, and those that nobody has claimed."""
@@ -234,14 +210,6 @@ async def get_log(call: Call, query: LogQuery) -> list[LogView]:
     """Tell what a phone asked for and got, and what others asked in its name; the newest first."""
     found = await devices.log_of(call.site, call.actor, _mac(call), **query.model_dump())
     return [LogView.of(each) for each in found]
-
-
-@endpoints.post("/extensions/{number:\\d{1,15}}/resync")
-async def resync(call: Call, body: ResyncBody) -> ResyncView:
-    """Have the extension's phone fetch its configuration again, and tell how far it got."""
-    extension = await extensions.get_extension(call.site, call.actor, call.path("number"))
-    resyncs = call.request.config_dict[RESYNCS]
-    return ResyncView.of(await resyncs.resync(call.actor, extension, within=body.within))
 
 
 async def _view(call: Call) -> DeviceView:

@@ -33,7 +33,7 @@ async def serve_http(request: web.Request) -> web.Response:
             transport="https" if request.scheme == "https" else "http",
             path=path,
             address=plain(request.remote),
-            origin=_origin(request, settings),
+            origin=origin_of(request),
             # Headers may hold any byte; what is no text becomes U+FFFD.
             user_agent=_text(request.headers.get("User-Agent", "")),
             query=request.query,
@@ -63,7 +63,7 @@ def tftp_server(engine: Engine, settings: Settings) -> TftpServer:
                     transport="tftp",
                     path=_text(asked.filename),
                     address=plain(asked.peer[0]),
-                    origin=_own_origin(settings, asked.local),
+                    origin=own_origin(settings, asked.local),
                 )
             )
         except DatabaseUnavailable as error:
@@ -93,21 +93,22 @@ def pnp_server(engine: Engine, settings: Settings) -> PnpServer:
         )
         if told.flavor is None:
             return None
-        return f"{_own_origin(settings, asked.local)}/{settings.telephoning_prefix}/{told.flavor}/"
+        return f"{own_origin(settings, asked.local)}/{settings.telephoning_prefix}/{told.flavor}/"
 
     return PnpServer(answer, host=settings.sip_host)
 
 
-def _origin(request: web.Request, settings: Settings) -> str:
+def origin_of(request: web.Request) -> str:
     """Return the begin of URLs for a client: where it has reached muru, if nothing else is set."""
+    settings = request.config_dict[SITE].settings
     if settings.public_url:
         return settings.public_url
     if is_host(request.host):
         return f"{request.scheme}://{request.host}"
-    return _own_origin(settings, "")
+    return own_origin(settings)
 
 
-def _own_origin(settings: Settings, local: str) -> str:
+def own_origin(settings: Settings, local: str = "") -> str:
     """Return the begin of HTTP URLs for a client that came to the address *local* otherwise."""
     if settings.public_url:
         return settings.public_url

@@ -23,7 +23,7 @@ from muru.provisioning.proof import prove
 from muru.provisioning.render import Whereabouts
 from muru.provisioning.request import Answer, Place, Proof, ProvisioningRequest, take_apart
 from muru.provisioning.templates import TemplateFault, templates_of
-from muru.provisioning.vocabulary import Phonebook
+from muru.provisioning.vocabulary import Link, Phonebook
 from muru.registry import Registry
 from muru.services import claims, devices, lines, phonebook
 from muru.services.site import Site
@@ -98,6 +98,20 @@ class Engine:
     def identify(self, evidence: Evidence) -> Identified:
         """Return what a phone is, by what it shows of itself."""
         return identify(self._site.registry.with_files(), evidence)
+
+    def url(self, origin: str, folder: str, token: str = "") -> str:
+        """Return the URL of a flavor's files, or of those of the device with that token."""
+        return render.base_url(self._site.settings, Whereabouts(origin, folder, token))
+
+    async def links(self, origin: str, token: str) -> list[Link]:
+        """Return the links by which an app takes over the configuration of a device."""
+        device = await self._lookup.device("token", token)
+        flavor = self._site.registry.by_name(device.flavor) if device else None
+        if device is None or flavor is None:
+            return []
+        place = Whereabouts(origin, device.flavor, token)
+        words = render.vocabulary(self._site.settings, self._facts, flavor, place, device=device)
+        return flavor.links(words)
 
     # Which file, which device
 

@@ -194,14 +194,15 @@ def _last_seen(visits: Iterable[Visit]) -> list[dict[str, Any]]:
     for visit in visits:
         if not visit.proof or visit.device_id is None:
             continue
+        before = last.get(visit.device_id, {})
         last[visit.device_id] = {
             "of_id": visit.device_id,
             "of_at": visit.at,
             "of_file": _clean(visit.file, 255),
             "of_address": visit.address[:45],
             "of_user_agent": _clean(visit.user_agent, 255),
-            "of_model": _clean(visit.model, 100),
-            "of_firmware": _clean(visit.firmware, 100),
+            "of_model": _clean(visit.model, 100) or before.get("of_model", ""),
+            "of_firmware": _clean(visit.firmware, 100) or before.get("of_firmware", ""),
         }
     return list(last.values())
 

@@ -53,6 +53,11 @@ class Server:
     port: int
     transport: Transport = "udp"
 
+    @property
+    def address(self) -> str:
+        """The host as it stands in a URI or before a port: an IPv6 address is in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 @dataclass(frozen=True, slots=True)
 class Wifi:

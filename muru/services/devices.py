@@ -13,9 +13,10 @@ from muru.db.models import (
     now,
 )
 from muru.db.realtime import batches
-from muru.errors import Invalid, NotFound
+from muru.errors import Forbidden, Invalid, NotFound
 from muru.provisioning import mac as macs
 from muru.services import lines, passwords
+from muru.services.hooks import run_hook
 from muru.services.site import Actor, Site, retried
 
 
@@ -70,14 +71,13 @@ async def get_device(site: Site, actor: Actor, mac: str) -> Device:
         return await _require(session, actor, mac)
 
 
-async def device_of(site: Site, actor: Actor, extension: Extension) -> Device | None:
+async def device_of(site: Site, extension: Extension) -> Device | None:
     """Return the device that *extension* is a line of, if it is."""
     async with site.database.read() as session:
         line = await lines.line_of(session, extension)
         if line is None:
             return None
         found: Device | None = await session.scalar(lines.loaded(Device.id == line.device_id))
-    del actor
     return found
 
 
@@ -109,7 +109,7 @@ async def reopen(site: Site, actor: Actor, mac: str) -> Device:
     For a phone that was reset. Its old URL ends: the token is a new one.
     """
     async with site.transaction() as transaction:
-        device = await _require(transaction.session, actor, mac, for_update=True)
+        device = await _require_own(transaction.session, actor, mac)
         device.is_open, device.token_used = True, False
         device.granted_at = device.granted_to = None
         device.token = passwords.device_token()
@@ -131,30 +131,37 @@ async def invite_guest(site: Site, actor: Actor, mac: str, username: str) -> Non
     """Let the extensions of *username* become lines of a device."""
     async with site.transaction() as transaction:
         session = transaction.session
-        device = await _require(session, actor, mac, for_update=True)
+        device = await _require_own(session, actor, mac)
         name = username.strip().lower()
         user = await session.scalar(select(User).where(User.username == name))
         if user is None:
             raise Invalid("There is no such user.", {"username": "name an existing user"})
-        if user.id not in {guest.user_id for guest in device.guests}:
+        if user.id not in lines.hosts(device) | {guest.user_id for guest in device.guests}:
             session.add(DeviceGuest(device_id=device.id, user_id=user.id))
 
 
 @retried
 async def remove_guest(site: Site, actor: Actor, mac: str, username: str) -> None:
-    """Take the consent back, and the guest's lines off the device."""
+    """Take the consent back, and the guest's lines off the device.
+
+    The extensions stay the guest's, without a phone.
+    """
     async with site.transaction() as transaction:
         session = transaction.session
-        device = await _require(session, actor, mac, for_update=True)
+        device = await _require_own(session, actor, mac)
         name = username.strip().lower()
         guest = next((each for each in device.guests if each.user.username == name), None)
         if guest is None:
             raise NotFound(f"{name!r} is no guest of this phone.")
         await session.delete(guest)
         for line in list(device.lines):
-            if line.extension.owner_id == guest.user_id:
-                line.extension.extra_fields = {**line.extension.extra_fields, "mac": None}
+            extension = line.extension
+            if extension.owner_id == guest.user_id:
+                extension.extra_fields = {**extension.extra_fields, "mac": None}
                 await lines.release(session, line)
+                flavor = site.registry.for_type(extension.type)
+                if flavor is not None:
+                    await run_hook(transaction, flavor.on_extension_update, actor, extension)
     site.resync_soon({device.id})
 
 
@@ -180,4 +187,12 @@ async def _require(
     device = await lines.find(session, mac, for_update=for_update)
     if device is None or not (actor.is_admin or actor.user_id in lines.holders(device)):
         raise NotFound(f"You have no phone with the address {macs.written(mac)}.")
+    return device
+
+
+async def _require_own(session: AsyncSession, actor: Actor, mac: str) -> Device:
+    """Return a device that *actor* decides on, for a change: whoever opens it has all its lines."""
+    device = await _require(session, actor, mac, for_update=True)
+    if not (actor.is_admin or actor.user_id in lines.hosts(device)):
+        raise Forbidden("You are a guest on this phone: its owner decides on it.", key="guest")
     return device

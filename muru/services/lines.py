@@ -39,7 +39,7 @@ async def hold(
     if has_mac(flavor) and mac is None:
         return await release(session, line)
     if line is not None and line.device.mac == mac:
-        await _retype(session, line.device, extension)
+        await _retype(session, line, extension)
         return {line.device_id}
     changed = await release(session, line)
     name = registry.entry_of(flavor).name
@@ -47,8 +47,8 @@ async def hold(
     if device is None:
         device = await _add_device(session, name, mac, extension.type)
     else:
-        _check_same(device, name, extension)
-        _check_holder(actor, device, extension)
+        _check_holder(session, actor, device, extension)
+        _check_same(device, name, extension)  # last: what it is is nobody else's business
     await _add_line(session, device, flavor, extension)
     return changed | {device.id}
 
@@ -57,16 +57,15 @@ async def release(session: AsyncSession, line: DeviceLine | None) -> set[int]:
     """Take an extension off its device, which goes with its last line; return what it was."""
     if line is None:
         return set()
-    device_id = line.device_id
+    device = await _lock(session, line.device_id)
     await session.delete(line)
     await session.flush()
-    rest = select(DeviceLine.id).where(DeviceLine.device_id == device_id).limit(1)
+    rest = select(DeviceLine.id).where(DeviceLine.device_id == device.id).limit(1)
     if await session.scalar(rest) is None:
-        device = await session.get_one(Device, device_id)
         await session.delete(device)
         await session.flush()
         return set()
-    return {device_id}
+    return {device.id}
 
 
 async def line_of(session: AsyncSession, extension: Extension) -> DeviceLine | None:
@@ -109,10 +108,25 @@ def holders(device: Device) -> set[int]:
     return {line.extension.owner_id for line in device.lines}
 
 
-def _check_holder(actor: Actor, device: Device, extension: Extension) -> None:
-    owners = holders(device)
-    guests = {guest.user_id for guest in device.guests}
-    if actor.is_admin or owners <= {extension.owner_id} or extension.owner_id in guests:
+def hosts(device: Device) -> set[int]:
+    """Return the holders who decide on *device*: all but its guests, or these if they are alone."""
+    held = holders(device)
+    return held - _guests(device) or held
+
+
+def _guests(device: Device) -> set[int]:
+    return {guest.user_id for guest in device.guests}
+
+
+def _check_holder(
+    session: AsyncSession, actor: Actor, device: Device, extension: Extension
+) -> None:
+    """Refuse somebody else's device; whom an administrator puts there is a guest."""
+    owner = extension.owner_id
+    if holders(device) <= {owner} or owner in _guests(device):
+        return
+    if actor.is_admin:
+        session.add(DeviceGuest(device_id=device.id, user_id=owner))
         return
     raise Conflict(
         "This phone belongs to somebody else. They can let you have a line on it, or give it up.",
@@ -128,10 +142,11 @@ def _check_same(device: Device, flavor: str, extension: Extension) -> None:
         )
 
 
-async def _retype(session: AsyncSession, device: Device, extension: Extension) -> None:
+async def _retype(session: AsyncSession, line: DeviceLine, extension: Extension) -> None:
     """Let the type of a device follow that of its only line."""
-    if device.type == extension.type:
+    if line.device.type == extension.type:
         return
+    device = await _lock(session, line.device_id)
     others = select(DeviceLine.id).where(
         DeviceLine.device_id == device.id, DeviceLine.extension_id != extension.id
     )
@@ -139,7 +154,13 @@ async def _retype(session: AsyncSession, device: Device, extension: Extension) -
         raise Invalid(
             f"The phone is a {device.type} for its other lines.", {"type": "change them first"}
         )
-    device.type = extension.type
+    device.type, line.position = extension.type, 1  # the new type may have fewer lines
+
+
+async def _lock(session: AsyncSession, device_id: int) -> Device:
+    """Let nobody else come or go: else two that go at once would each leave it to the other."""
+    found = await session.scalars(select(Device).where(Device.id == device_id).with_for_update())
+    return found.one()
 
 
 async def _add_device(session: AsyncSession, flavor: str, mac: str | None, type_: str) -> Device:

@@ -62,6 +62,7 @@ class VirtualPhone:
         self.tftp_server = tftp
         self.accounts: list[Account] = []
         self.requests: list[str] = []  # the names asked for, as they were given
+        self.replies: list[tuple[int, bytes]] = []  # their statuses, in HTTP's terms, and bodies
         self.notified: list[dict[str, str]] = []  # the headers of each NOTIFY
         self._local_address = local_address
         self._session: aiohttp.ClientSession | None = None
@@ -131,7 +132,9 @@ class VirtualPhone:
         async with self._http().request(
             method, self._url(name), headers=headers, data=body
         ) as response:
-            return Reply(response.status, response.headers, await response.read())
+            content = await response.read()
+            self.replies.append((response.status, content))
+            return Reply(response.status, response.headers, content)
 
     async def tftp(self, name: str) -> bytes | None:
         """Return a file by TFTP, from the phone's server or by a tftp:// URL; None for ERROR 1.
@@ -149,9 +152,11 @@ class VirtualPhone:
             host, port = self.tftp_server
         else:
             raise ValueError("the phone was given no TFTP server")
-        return await tftp.read(
+        content = await tftp.read(
             host, port, name, block_size=self.block_size, local_address=self._local_address
         )
+        self.replies.append((404, b"") if content is None else (200, content))
+        return content
 
     def _url(self, name: str) -> str:
         if _is_url(name):
