@@ -74,9 +74,10 @@ async def get_provisioning(call: Call) -> ProvisioningView:
     if not flavor.FILES:
         raise NotFound(f"A {extension.type} fetches no configuration.")
     engine, origin = call.request.config_dict[ENGINE], origin_of(call.request)
+    opened = _opened(call, device)
     name = call.site.registry.entry_of(flavor).name
     return ProvisioningView(
-        url=engine.url(origin, name, device.token) if device else None,
+        url=engine.url(origin, name, opened.token) if opened else None,
         common_url=engine.url(origin, name),
         mac=device.mac if device else None,
         waiting=bool(device and device.is_open),
@@ -87,7 +88,7 @@ async def get_provisioning(call: Call) -> ProvisioningView:
                 hint=link.hint,
                 qr=f"{call.request.path}/qr/{index}" if link.qr else None,
             )
-            for index, link in enumerate(await _links(call, device))
+            for index, link in enumerate(await _links(call, opened))
         ],
     )
 
@@ -96,7 +97,7 @@ async def get_provisioning(call: Call) -> ProvisioningView:
 async def get_qr_code(call: Call) -> web.Response:
     """Return a link as a QR code, an SVG image."""
     _, device = await _device(call)
-    links, index = await _links(call, device), int(call.path("index"))
+    links, index = await _links(call, _opened(call, device)), int(call.path("index"))
     if index >= len(links) or not links[index].qr:
         raise NotFound("There is no such QR code.")
     return web.Response(
@@ -124,7 +125,12 @@ async def resync(call: Call, body: ResyncBody) -> ResyncView:
 
 async def _device(call: Call) -> tuple[Extension, Device | None]:
     extension = await extensions.get_extension(call.site, call.actor, call.path("number"))
-    return extension, await devices.device_of(call.site, call.actor, extension)
+    return extension, await devices.device_of(call.site, extension)
+
+
+def _opened(call: Call, device: Device | None) -> Device | None:
+    """Return *device* if the sender may have its token: all lines come with it, also others'."""
+    return device if device and devices.decides(call.actor, device) else None
 
 
 async def _links(call: Call, device: Device | None) -> list[Link]:

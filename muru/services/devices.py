@@ -118,12 +118,25 @@ async def reopen(site: Site, actor: Actor, mac: str) -> Device:
 
 @retried
 async def renew_token(site: Site, actor: Actor, extension: Extension) -> None:
-    """Give an app's device a new token; whatever has the old one gets nothing any more."""
+    """Give the device of an extension a new token; what has the old one gets nothing any more.
+
+    Raises:
+        NotFound: it has no device.
+        Forbidden: it is a guest there.
+    """
     async with site.transaction() as transaction:
         line = await lines.line_of(transaction.session, extension)
         if line is None or not actor.may_touch(extension.owner_id):
             raise NotFound(f"{extension.number} has no device.")
-        line.device.token, line.device.token_used = passwords.device_token(), False
+        query = lines.loaded(Device.id == line.device_id).with_for_update(of=Device)
+        device = (await transaction.session.scalars(query)).one()
+        _check_decides(actor, device)
+        device.token, device.token_used = passwords.device_token(), False
+
+
+def decides(actor: Actor, device: Device) -> bool:
+    """Tell whether *actor* may have what opens all lines of a device; its guests may not."""
+    return actor.is_admin or actor.user_id in lines.hosts(device)
 
 
 @retried
@@ -191,8 +204,12 @@ async def _require(
 
 
 async def _require_own(session: AsyncSession, actor: Actor, mac: str) -> Device:
-    """Return a device that *actor* decides on, for a change: whoever opens it has all its lines."""
+    """Return a device that *actor* decides on, for a change."""
     device = await _require(session, actor, mac, for_update=True)
-    if not (actor.is_admin or actor.user_id in lines.hosts(device)):
-        raise Forbidden("You are a guest on this phone: its owner decides on it.", key="guest")
+    _check_decides(actor, device)
     return device
+
+
+def _check_decides(actor: Actor, device: Device) -> None:
+    if not decides(actor, device):
+        raise Forbidden("You are a guest on this phone: its owner decides on it.", key="guest")

@@ -91,7 +91,7 @@ class Resyncs:
         Raises:
             AmiUnavailable: Asterisk is away.
         """
-        device = await devices.device_of(self._site, actor, extension)
+        device = await devices.device_of(self._site, extension)
         if device is None:
             return Resync(extension.number, "no-device")
         return await self._resync(device, extension.number, within)
