@@ -119,9 +119,8 @@ def parse_text(content: bytes) -> dict[str, str]:
 
 
 def text_accounts(settings: dict[str, str]) -> Iterator[Account]:
-    assert settings.get("proxy_register") == "1"
     for n in range(1, 7):
-        if settings[f"line{n}_name"]:
+        if settings.get(f"line{n}_name") and settings["proxy_register"] == "1":
             yield Account(
                 server=settings[f"proxy{n}_address"],
                 port=int(settings[f"proxy{n}_port"]),
@@ -148,3 +147,4 @@ CASES = [
     ("Cisco 7975G", "0021a00a0b0c", "7975G"),
     ("Cisco 7960G", "0006530a0b0c", "7960G"),
 ]
+VIA = ("tftp",)
