@@ -48,7 +48,7 @@ def vocabulary(
 
     *facts* are those of :func:`site_facts`.
     """
-    lines = tuple(_line(flavor, line) for line in device.lines) if device else ()
+    lines = tuple(_lines(flavor, device.lines)) if device else ()
     return Vocabulary(
         phone=_phone(device) if device else Phone(),
         lines=lines,
@@ -118,12 +118,17 @@ def _server(settings: Settings, origin: str) -> Server:
     return Server(settings.sip_domain or urlsplit(origin).hostname or "", port, transport)
 
 
-def _line(flavor: PhoneFlavor, line: LineRecord) -> Line:
+def _lines(flavor: PhoneFlavor, lines: Iterable[LineRecord]) -> Iterable[Line]:
+    """Return the lines from 1 to n: one that was given up leaves no gap."""
+    return (_line(flavor, position, line) for position, line in enumerate(lines, 1))
+
+
+def _line(flavor: PhoneFlavor, position: int, line: LineRecord) -> Line:
     extension = extension_of(line)
     codecs = flavor.get_codec(extension)
     username, password = flavor.sip_login(extension)
     return Line(
-        position=line.position,
+        position=position,
         number=line.number,
         name=line.name,
         username=username,
