@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Self
 
-from aiohttp import web
 from pydantic import BaseModel, Field
 
 from muru.api.routing import Call, Endpoints, Input
 from muru.db.models import Device, ProvisioningLogEntry, UnclaimedDevice
-from muru.errors import Invalid
+from muru.errors import Invalid, NotFound
 from muru.keys import CALLS, REGISTRATIONS
 from muru.provisioning import mac as macs
 from muru.services import claims, devices
@@ -26,7 +25,10 @@ class LineView(BaseModel):
 
 
 class DeviceView(BaseModel):
-    """*open* says whether the next request with the MAC address alone gets the configuration."""
+    """*open* says whether the next request with the MAC address alone gets the configuration.
+
+    *registered* says whether any phone is at one of its numbers.
+    """
 
     mac: str
     vendor: str | None
@@ -181,7 +183,7 @@ async def claim_device(call: Call, body: Claim) -> DeviceView:
     claimed = await calls.claim(call.actor, _mac(call), body.extension, body.account)
     device = await devices.by_id(call.site, claimed.device_id)
     if device is None:
-        raise web.HTTPNotFound  # it was given up in this very moment
+        raise NotFound("It was given up in this very moment.")
     return DeviceView.of(call, device)
 
 

@@ -120,7 +120,7 @@ async def resync(call: Call, body: ResyncBody) -> ResyncView:
     """Have the extension's phone fetch its configuration again, and tell how far it got."""
     extension = await extensions.get_extension(call.site, call.actor, call.path("number"))
     resyncs = call.request.config_dict[RESYNCS]
-    return ResyncView.of(await resyncs.resync(call.actor, extension, within=body.within))
+    return ResyncView.of(await resyncs.resync(extension, within=body.within))
 
 
 async def _device(call: Call) -> tuple[Extension, Device | None]:

@@ -180,7 +180,7 @@ class Engine:
         unclaimed = await self._meet(case, wanted)
         if unclaimed is None:
             return self._note(case, _MISSING, "no proof")
-        case = replace(case, device=_stand_in(wanted.flavor, unclaimed))
+        case = replace(case, device=_stand_in(unclaimed))
         return self._render(case, wanted, reason="no proof: a temporary account")
 
     async def _proof(self, case: _Case, wanted: Wanted) -> Proof:
@@ -292,11 +292,9 @@ def _match(registry: Registry, folder: str, name: str, query: Mapping[str, str])
     return None
 
 
-def _stand_in(flavor: PhoneFlavor, unclaimed: UnclaimedDevice) -> DeviceRecord:
+def _stand_in(unclaimed: UnclaimedDevice) -> DeviceRecord:
     """Return what the template of a phone sees while nobody owns it: its id is 0."""
-    extension = claims.temporary_extension(
-        flavor, unclaimed.account, unclaimed.password, unclaimed.mac
-    )
+    extension = claims.temporary_extension(unclaimed)
     line = LineRecord(1, extension.number, extension.name, extension.type, extension.password, {})
     return DeviceRecord(
         id=0,

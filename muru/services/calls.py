@@ -8,6 +8,7 @@ import logging
 from muru.asterisk.ari import Ari
 from muru.asterisk.ari_channel import AriChannel
 from muru.asterisk.registrations import Contact, Registrations
+from muru.db.models import Device
 from muru.errors import AriUnavailable, Conflict, Invalid, MuruError, NotFound
 from muru.services import claims, devices
 from muru.services.resync import Resyncs, choose
@@ -49,6 +50,8 @@ class Calls:
     async def identify(self, actor: Actor, mac: str, account: str | None = None) -> str:
         """Ring the phone with that MAC address: one of *actor*'s, or one that nobody owns.
 
+        *account* tells unclaimed ones apart.
+
         Returns:
             The contact that is rung.
 
@@ -70,20 +73,24 @@ class Calls:
     async def _contact_of(
         self, actor: Actor, mac: str, account: str | None
     ) -> tuple[str, Contact | None]:
-        try:
-            device = await devices.get_device(self._site, actor, mac)
-        except NotFound:
+        device = await self._device(actor, mac) if account is None else None
+        if device is None:
             unclaimed = await claims.one_of(self._site, mac, account)
             contacts = self._registrations.contacts(unclaimed.account)
-            return unclaimed.account, (contacts[-1] if contacts else None)
-        flavor = self._site.registry.by_name(device.flavor)
+            return unclaimed.account, max(contacts, key=lambda each: each.since, default=None)
+        kinds = self._site.registry.with_files()
         for line in device.lines:
             number = line.extension.number
-            contacts = self._registrations.contacts(number)
-            found = choose(contacts, device, flavor) if flavor else None
+            found = choose(self._registrations.contacts(number), device, kinds)
             if found is not None:
                 return number, found
         return "", None
+
+    async def _device(self, actor: Actor, mac: str) -> Device | None:
+        try:
+            return await devices.get_device(self._site, actor, mac)
+        except NotFound:
+            return None
 
     async def _take_claim(self, channel: AriChannel, arguments: tuple[str, ...]) -> None:
         account, token = arguments

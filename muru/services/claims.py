@@ -4,25 +4,30 @@ The account reaches nothing but the claim and the numbers in MURU_CLAIM_NUMBERS.
 of an extension's token from that phone, or the choice of the phone by the extension's owner.
 """
 
+import logging
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import exc, func, select
+from sqlalchemy import delete, exc, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import selectinload
 
 from muru.asterisk.dialplan import CLAIM
 from muru.db import realtime
 from muru.db.models import Device, Extension, UnclaimedDevice, now
-from muru.db.realtime import PsEndpoint, RealtimeRow
+from muru.db.realtime import PsEndpoint, RealtimeRow, batches
 from muru.db.sessions import Transaction
 from muru.errors import Conflict, DatabaseDeadlock, Forbidden, Invalid, MuruError, NotFound
 from muru.flavor import PhoneFlavor
 from muru.provisioning import mac as macs
+from muru.provisioning.identification import phone_type
 from muru.services import lines, passwords
 from muru.services.hooks import run_hook
 from muru.services.site import Actor, Site, retried
+
+_log = logging.getLogger(__name__)
 
 _SEEN_AGAIN = timedelta(minutes=1)
 
@@ -49,25 +54,29 @@ class Claimed:
     account: str
 
 
-def rows(flavor: PhoneFlavor, account: str, password: str, mac: str) -> list[RealtimeRow]:
-    """Return Asterisk's rows of a temporary account; empty if the flavor has no SIP accounts."""
-    extension = temporary_extension(flavor, account, password, mac)
-    made = [row for row in flavor.realtime_rows(extension) if row.row_key == account]
-    for row in made:
-        if isinstance(row, PsEndpoint):
-            row.context = CLAIM
-    return made
-
-
-def temporary_extension(flavor: PhoneFlavor, account: str, password: str, mac: str) -> Extension:
+def temporary_extension(device: UnclaimedDevice) -> Extension:
     """Return what a temporary account is to the flavor; it belongs to no session."""
     return Extension(
-        number=account,
-        name=f"New phone {mac[-4:].upper()}",
-        type=flavor.PHONE_TYPES[0],
-        password=password,
+        number=device.account,
+        name=f"New phone {device.mac[-4:].upper()}",
+        type=device.type,
+        password=device.password,
         extra_fields={},
     )
+
+
+def _rows(flavor: PhoneFlavor, device: UnclaimedDevice) -> list[RealtimeRow]:
+    """Return Asterisk's rows of a temporary account; empty if the flavor has no SIP accounts."""
+    try:
+        made = flavor.realtime_rows(temporary_extension(device))
+    except Exception:  # what a phone is answered does not depend on it
+        _log.exception("flavor %s has no rows for a temporary account", device.flavor)
+        return []
+    own = [row for row in made if row.row_key == device.account]  # it has no number in the dialplan
+    for row in own:
+        if isinstance(row, PsEndpoint):
+            row.context = CLAIM
+    return own
 
 
 @retried
@@ -83,10 +92,11 @@ async def meet(site: Site, newcomer: Newcomer, token: str = "") -> UnclaimedDevi
     async with site.transaction() as transaction:
         session = transaction.session
         known = await _known(session, newcomer, token)
-        if known is not None:
-            if known.last_seen < now() - _SEEN_AGAIN:
-                known.last_seen = now()
+        if known is not None and known.flavor == newcomer.flavor:
+            await _note_seen(session, known)
             return known
+        if known is not None:  # it was taken for a phone of another family
+            await _forget(transaction, [known])
         count = await session.scalar(select(func.count(UnclaimedDevice.id))) or 0
         if count >= site.settings.claim_limit:
             return None
@@ -103,19 +113,24 @@ async def _known(session: AsyncSession, newcomer: Newcomer, token: str) -> Uncla
         select(UnclaimedDevice).where(
             UnclaimedDevice.mac == newcomer.mac,
             UnclaimedDevice.address == newcomer.address,
-            UnclaimedDevice.flavor == newcomer.flavor,
         )
     )
     return found
 
 
+async def _note_seen(session: AsyncSession, device: UnclaimedDevice) -> None:
+    if device.last_seen < now() - _SEEN_AGAIN:  # by a statement: it may be gone in this moment
+        await session.execute(
+            update(UnclaimedDevice)
+            .where(UnclaimedDevice.id == device.id)
+            .values(last_seen=now())
+            .execution_options(synchronize_session=False)
+        )
+
+
 async def _make(
     transaction: Transaction, flavor: PhoneFlavor, newcomer: Newcomer
 ) -> UnclaimedDevice | None:
-    account, password = passwords.temporary_account(), passwords.sip_password()
-    wanted = rows(flavor, account, password, newcomer.mac)
-    if not wanted:
-        return None
     made = UnclaimedDevice(
         mac=newcomer.mac,
         address=newcomer.address[:45],
@@ -124,16 +139,19 @@ async def _make(
         model=newcomer.model[:100],
         firmware=newcomer.firmware[:100],
         user_agent=newcomer.user_agent[:255],
-        account=account,
-        password=password,
+        account=passwords.temporary_account(),
+        password=passwords.sip_password(),
         token=passwords.device_token(),
     )
+    wanted = _rows(flavor, made)
+    if not wanted:
+        return None
     transaction.session.add(made)
     try:
         await transaction.session.flush()
     except exc.IntegrityError as error:  # it asked twice at the same moment
         raise DatabaseDeadlock("the phone asked twice at the same moment") from error
-    await transaction.run(lambda _, asterisk: realtime.replace(asterisk, account, wanted))
+    await transaction.run(lambda _, asterisk: realtime.replace(asterisk, made.account, wanted))
     return made
 
 
@@ -143,6 +161,13 @@ async def mac_of(site: Site, token: str) -> str | None:
         query = select(UnclaimedDevice.mac).where(UnclaimedDevice.token == token)
         found: str | None = await session.scalar(query)
     return found
+
+
+async def accounts_of(site: Site, mac: str) -> list[str]:
+    """Return the temporary accounts of all that show that MAC address."""
+    async with site.database.read() as session:
+        query = select(UnclaimedDevice.account).where(UnclaimedDevice.mac == mac)
+        return list(await session.scalars(query))
 
 
 async def list_unclaimed(site: Site) -> list[UnclaimedDevice]:
@@ -206,9 +231,13 @@ async def one_of(site: Site, mac: str, account: str | None = None) -> UnclaimedD
 async def _claim(site: Site, actor: Actor, account: str, number: str) -> Claimed:
     async with site.transaction() as transaction:
         session = transaction.session
-        # In the order in which all others lock: extension, device, unclaimed device.
+        # Locked in the order in which all do it; the owner by a query of its own, as MariaDB would
+        # lock what is joined as well.
         extension = await session.scalar(
-            select(Extension).where(Extension.number == number).with_for_update(of=Extension)
+            select(Extension)
+            .where(Extension.number == number)
+            .with_for_update(of=Extension)
+            .options(selectinload(Extension.owner))
         )
         if extension is None or not actor.may_touch(extension.owner_id):
             raise NotFound(f"There is no extension {number} of yours.")
@@ -224,14 +253,27 @@ async def _claim(site: Site, actor: Actor, account: str, number: str) -> Claimed
                 {"extension": "choose one of the phone's own kind"},
             )
         extension.extra_fields = {**extension.extra_fields, "mac": unclaimed.mac}
+        extension.type = await _type_of(session, flavor, unclaimed, extension)
         await session.flush()
         await run_hook(transaction, flavor.on_extension_update, actor, extension)
         owner = Actor(extension.owner_id, "", is_admin=False)  # an operator takes no phone away
         changed = await lines.hold(session, site.registry, owner, extension)
         device = await _bound(session, unclaimed)
+        if extension.owner_id not in lines.hosts(device):
+            raise Conflict("A guest on a phone cannot take it over.", key="device-taken")
         await _take_over(transaction, device, unclaimed)
     site.resync_soon(changed - {device.id})
     return Claimed(extension, device.id, account)
+
+
+async def _type_of(
+    session: AsyncSession, flavor: PhoneFlavor, unclaimed: UnclaimedDevice, extension: Extension
+) -> str:
+    """Return the type of its other lines, else what the phone says, else what the person chose."""
+    device = await lines.find(session, unclaimed.mac)
+    if device is not None:
+        return device.type if device.flavor == unclaimed.flavor else extension.type
+    return phone_type(flavor, unclaimed.model) or extension.type
 
 
 async def _bound(session: AsyncSession, unclaimed: UnclaimedDevice) -> Device:
@@ -243,34 +285,35 @@ async def _bound(session: AsyncSession, unclaimed: UnclaimedDevice) -> Device:
 
 async def _take_over(transaction: Transaction, device: Device, unclaimed: UnclaimedDevice) -> None:
     """Let the phone that was claimed, and none other with its address, have the configuration."""
-    session = transaction.session
     device.token, device.is_open, device.token_used = unclaimed.token, False, False
     device.granted_at, device.granted_to = now(), unclaimed.address
     for name in ("model", "firmware", "user_agent", "address"):
         setattr(device, name, getattr(unclaimed, name))
-    account = unclaimed.account
-    await session.delete(unclaimed)
-    await session.flush()
-    await transaction.run(lambda _, asterisk: realtime.replace(asterisk, account, []))
+    await _forget(transaction, [unclaimed])
 
 
+@retried
 async def forget_unused(site: Site, in_use: frozenset[str] = frozenset()) -> int:
     """Delete the accounts of phones not seen for MURU_CLAIM_MINUTES, but those *in_use*."""
     oldest = now() - timedelta(minutes=site.settings.claim_minutes)
     async with site.transaction() as transaction:
         query = select(UnclaimedDevice).where(UnclaimedDevice.last_seen < oldest)
-        old = list(await transaction.session.scalars(query))
+        old = list(await transaction.session.scalars(query.with_for_update()))
         gone = [each for each in old if each.account not in in_use]
-        for each in gone:
-            await transaction.session.delete(each)
-        await transaction.session.flush()
-        await transaction.run(_remove_rows, [each.account for each in gone])
+        await _forget(transaction, gone)
     return len(gone)
 
 
-def _remove_rows(session: Session, asterisk_session: Session, accounts: list[str]) -> None:
-    del session
-    realtime.replace_many(asterisk_session, {account: [] for account in accounts})
+async def _forget(transaction: Transaction, devices: Collection[UnclaimedDevice]) -> None:
+    """Delete temporary accounts, here and at Asterisk."""
+    accounts = [each.account for each in devices]
+    for chunk in batches(accounts):
+        await transaction.session.execute(
+            delete(UnclaimedDevice).where(UnclaimedDevice.account.in_(chunk))
+        )
+    await transaction.run(
+        lambda _, asterisk: realtime.replace_many(asterisk, {each: [] for each in accounts})
+    )
 
 
 def check_enabled(site: Site) -> None:

@@ -6,22 +6,23 @@ other. Many at once are paced, since all that get one come back at the same mome
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from muru.asterisk.ami import Ami
 from muru.asterisk.notify import notify
 from muru.asterisk.registrations import Contact, RegistrationChange, Registrations
 from muru.db.models import Device, Extension, now
-from muru.errors import AmiRefused, AmiUnavailable, MuruError
+from muru.errors import MuruError
 from muru.flavor import PhoneFlavor
-from muru.provisioning.identification import Evidence, identify
+from muru.provisioning.identification import Candidates, Evidence, identify
 from muru.provisioning.journal import Journal, Visit
-from muru.services import devices
-from muru.services.site import Actor, Site
+from muru.services import claims, devices
+from muru.services.site import Site
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Resyncs:
         self._waiting: dict[int, None] = {}  # devices, in the order in which they changed
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._next = 0.0  # when the next NOTIFY may be sent, by the loop's clock
         self._task: asyncio.Task[None] | None = None
         site.on_changed_devices(self.soon)
 
@@ -85,7 +87,7 @@ class Resyncs:
         self._waiting |= dict.fromkeys(device_ids)
         self._wake.set()
 
-    async def resync(self, actor: Actor, extension: Extension, *, within: float) -> Resync:
+    async def resync(self, extension: Extension, *, within: float) -> Resync:
         """Tell the phone of an extension, and wait *within* seconds for what it does.
 
         Raises:
@@ -98,48 +100,50 @@ class Resyncs:
 
     async def tell(self, contacts: Iterable[Contact], flavor: PhoneFlavor, type_: str) -> None:
         """Send the family's NOTIFY to *contacts*, each in its turn; what fails is logged."""
-        for contact in contacts:
+        headers = flavor.resync_headers(type_)
+        for contact in contacts if headers else ():
             try:
-                await self._send(contact, flavor.resync_headers(type_))
+                async with self._slot():
+                    await notify(self._ami, contact.uri, headers)
             except (MuruError, ValueError) as error:
                 _log.warning("a phone could not be told to fetch its files: %s", error)
 
     async def _resync(self, device: Device, number: str, within: float) -> Resync:
-        result = Resync(number, "no-way")
         flavor = self._site.registry.by_name(device.flavor)
         headers = flavor.resync_headers(device.type) if flavor else ()
-        if flavor is None or not headers:
-            return result
-        contact = choose(self._registrations.contacts(number), device, flavor)
+        if not headers:
+            return Resync(number, "no-way")
+        contact = self._contact(number, device)
         if contact is None:
-            result.state = "not-registered"
-            return result
-        numbers = {line.extension.number for line in device.lines}
-        watch = _Watch(result, device.id, numbers, self._expiries(numbers))
+            return Resync(number, "not-registered")
+        watch = _Watch(Resync(number, "sent", contact.uri), device, self._registrations)
         ends = [self._journal.subscribe(watch.see), self._registrations.subscribe(watch.hear)]
         try:
-            await self._send(contact, headers)
-            result.state, result.contact, result.sent_at = "sent", contact.uri, now()
+            async with self._slot():
+                watch.begin()
+                await notify(self._ami, contact.uri, headers)
             with suppress(TimeoutError):  # the result says how far it got
                 await asyncio.wait_for(watch.done.wait(), within)
+        except ValueError as error:
+            _log.error("a phone cannot be told to fetch its files: %s", error)
+            return Resync(number, "no-way")
         finally:
             for end in ends:
                 end()
-        return result
+        return watch.result
 
-    def _expiries(self, numbers: Iterable[str]) -> dict[tuple[str, str], datetime | None]:
-        return {
-            (number, contact.uri): contact.expires_at
-            for number in numbers
-            for contact in self._registrations.contacts(number)
-        }
-
-    async def _send(self, contact: Contact, headers: tuple[str, ...]) -> None:
-        if not headers:
-            return
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Wait until one NOTIFY may be sent."""
+        loop = asyncio.get_running_loop()
         async with self._turn:
-            await notify(self._ami, contact.uri, headers)
-            await asyncio.sleep(1 / self._site.settings.resync_rate)
+            await asyncio.sleep(self._next - loop.time())
+            yield
+            self._next = loop.time() + 1 / self._site.settings.resync_rate
+
+    def _contact(self, number: str, device: Device) -> Contact | None:
+        contacts = self._registrations.contacts(number)
+        return choose(contacts, device, self._site.registry.with_files())
 
     async def _run(self) -> None:
         while True:
@@ -150,7 +154,7 @@ class Resyncs:
                 del self._waiting[device_id]
                 try:
                     await self._tell_device(device_id)
-                except (AmiUnavailable, AmiRefused, MuruError, ValueError) as error:
+                except MuruError as error:
                     _log.info("a changed phone was not told: %s", error)
                 except Exception:
                     _log.exception("a changed phone could not be told")
@@ -160,51 +164,62 @@ class Resyncs:
         flavor = self._site.registry.by_name(device.flavor) if device else None
         if device is None or flavor is None:
             return
-        for line in device.lines:  # one contact will do: they are all the same phone's
-            contacts = self._registrations.contacts(line.extension.number)
-            contact = choose(contacts, device, flavor)
-            if contact is not None:
-                await self._send(contact, flavor.resync_headers(device.type))
-                return
+        found = (self._contact(line.extension.number, device) for line in device.lines)
+        contact = next(filter(None, found), None)  # one will do: they are all the same phone's
+        contacts = [contact] if contact else await self._unclaimed(device)
+        await self.tell(contacts, flavor, device.type)
+
+    async def _unclaimed(self, device: Device) -> list[Contact]:
+        """Return the contacts of a phone that was plugged in before its address was typed."""
+        accounts = await claims.accounts_of(self._site, device.mac) if device.mac else []
+        return [each for account in accounts for each in self._registrations.contacts(account)]
 
 
 class _Watch:
     """Notes what a phone does after it was told."""
 
-    def __init__(
-        self,
-        result: Resync,
-        device_id: int,
-        numbers: set[str],
-        before: dict[tuple[str, str], datetime | None],
-    ) -> None:
+    def __init__(self, result: Resync, device: Device, registrations: Registrations) -> None:
+        self.result = result
         self.done = asyncio.Event()
-        self._result, self._device_id = result, device_id
-        self._numbers, self._before = numbers, before
+        self._device_id = device.id
+        self._numbers = {line.extension.number for line in device.lines}
+        self._registrations = registrations
+        self._before: dict[tuple[str, str], datetime | None] = {}
+
+    def begin(self) -> None:
+        self.result.sent_at = now()
+        self._before = {
+            (number, contact.uri): contact.expires_at
+            for number in self._numbers
+            for contact in self._registrations.contacts(number)
+        }
 
     def see(self, visit: Visit) -> None:
+        result = self.result
+        if result.sent_at is None or result.fetched_at is not None:
+            return
         if visit.device_id == self._device_id and visit.status == 200 and visit.proof:
-            self._result.fetched_at = self._result.fetched_at or visit.at
-            self._result.state = "fetched"
+            result.fetched_at, result.state = visit.at, "fetched"
 
     def hear(self, change: RegistrationChange) -> None:
-        contact, result = change.contact, self._result
+        contact, result = change.contact, self.result
         if contact.extension not in self._numbers or change.kind == "removed":
             return
         before = self._before.get((contact.extension, contact.uri))
         again = before is None or (contact.expires_at is not None and contact.expires_at > before)
         if again and contact.expires_at is not None and result.fetched_at is not None:
-            result.registered_at = datetime.now(UTC)
-            result.state = "registered"
+            result.registered_at, result.state = datetime.now(UTC), "registered"
             self.done.set()
 
 
-def choose(contacts: Iterable[Contact], device: Device, flavor: PhoneFlavor) -> Contact | None:
+def choose(contacts: Iterable[Contact], device: Device, kinds: Candidates) -> Contact | None:
     """Return the contact that is *device*, as far as can be told; None if none seems to be.
 
-    Its address and its user agent tell. A single contact will do, unless it is of another kind.
+    Its address and its user agent tell, by which the flavors *kinds* know their phones. A single
+    contact will do, unless it is of another kind.
     """
-    scored = [(_likeness(contact, device, flavor), contact) for contact in contacts]
+    kinds = list(kinds)
+    scored = [(_likeness(contact, device, kinds), contact) for contact in contacts]
     scored = [each for each in scored if each[0] >= 0]
     if not scored:
         return None
@@ -215,17 +230,16 @@ def choose(contacts: Iterable[Contact], device: Device, flavor: PhoneFlavor) -> 
     return max(found, key=lambda contact: contact.since)  # the others are what it was before
 
 
-def _likeness(contact: Contact, device: Device, flavor: PhoneFlavor) -> int:
-    agent = (contact.user_agent or "").lower()
-    if device.mac and device.mac in agent.replace(":", "").replace("-", ""):
-        return 8
-    told = identify([(device.flavor, flavor)], Evidence(user_agent=agent))
-    ours = told.confidence > 0
+def _likeness(contact: Contact, device: Device, kinds: Candidates) -> int:
+    """Return how much speaks for a contact; less than 0 if it is another phone."""
+    told = identify(kinds, Evidence(user_agent=contact.user_agent or ""))
+    if told.mac and device.mac:
+        return 8 if told.mac == device.mac else -1
+    if told.flavor not in {None, device.flavor}:
+        return -1
     at_home = bool(device.address) and _host(contact.address) == device.address
-    if at_home:
-        return 4 + 2 * ours
-    return 2 if ours else 0
+    return 4 * at_home + 2 * (told.flavor is not None)
 
 
-def _host(address: str | None) -> str:
-    return (address or "").rpartition(":")[0].strip("[]")
+def _host(address: str | None) -> str | None:
+    return urlsplit(f"//{address}").hostname if address else None
