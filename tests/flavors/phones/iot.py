@@ -68,3 +68,4 @@ def _account(data: dict[str, object]) -> Account:
 
 PHONE: type[VirtualPhone] = IoTDevice
 CASES = [("IoT", "", ""), ("IoT", "", "json"), ("IoT", "", "csv"), ("IoT", "", "xml")]
+VIA = ("http",)

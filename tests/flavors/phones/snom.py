@@ -88,7 +88,7 @@ def accounts(settings: Settings) -> list[Account]:
     """Return the identities that are switched on."""
     found = []
     for at in range(1, 13):
-        if settings[("user_active", at)] != "on":
+        if settings.get(("user_active", at)) != "on":
             continue
         proxy, _, transport = settings[("user_outbound", at)].partition(";transport=")
         server, _, port = proxy.rpartition(":")

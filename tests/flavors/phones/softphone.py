@@ -193,3 +193,4 @@ READERS: dict[str, tuple[str, Callable[[bytes], list[Account]]]] = {
 
 PHONE: type[VirtualPhone] = App
 CASES: list[tuple[str, str, str]] = [(name, "", name) for name in READERS]
+VIA = ("http",)
