@@ -16,11 +16,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from markupsafe import Markup, escape
 
@@ -38,6 +40,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\"'%#\\]+")
 _LOOK = 0.5  # seconds
+_REMEMBERED = 2_000  # escaped values, for each format
 _NAMES = tuple(field.name for field in fields(Vocabulary))
 
 
@@ -72,7 +75,24 @@ def _cell(value: Any) -> str:
 
 
 def _of_text(clean: Callable[[str], str]) -> Callable[[Any], str]:
-    return lambda value: clean("" if value is None else str(value))
+    """Return the escape of a format whose values are texts.
+
+    Most of what is in a file is the same for all phones, and is escaped once.
+    """
+    cached = lru_cache(_REMEMBERED)(clean)
+
+    def escaped(value: Any) -> str:
+        if type(value) is str:
+            return cached(value)
+        if isinstance(value, Markup):
+            return value
+        return "" if value is None else cached(str(value))
+
+    return escaped
+
+
+def _of_json(value: Any) -> str:
+    return value if isinstance(value, Markup) else _json(value)
 
 
 _ESCAPES: dict[Format, Callable[[Any], str]] = {
@@ -80,7 +100,7 @@ _ESCAPES: dict[Format, Callable[[Any], str]] = {
     Format.LINES: _of_text(_line),
     Format.QUOTED: _of_text(_quoted),
     Format.WORDS: _of_text(_word),
-    Format.JSON: _json,
+    Format.JSON: _of_json,
     Format.CSV: _of_text(_cell),
 }
 
@@ -115,6 +135,12 @@ class Templates:
     def exists(self, name: str) -> bool:
         """Tell whether there is a template ``folder/name``."""
         return any((folder / name).is_file() for folder in self.folders)
+
+    def faults_of(self, folder: str) -> list[str]:
+        """Return what is wrong with the operator's templates for one flavor."""
+        return [
+            fault.reason for name, fault in self.faults.items() if name.startswith(f"{folder}/")
+        ]
 
     def render(
         self, flavor: PhoneFlavor, file: ProvisioningFile, vocabulary: Vocabulary
@@ -180,19 +206,45 @@ class _Folders(FileSystemLoader):
         return (os.path.join(folder, template) for folder in self.searchpath)  # noqa: PTH118
 
 
+class _Writer(CodeGenerator):
+    """Writes what ``finalize`` returns, without Jinja2's own escape after it, which is for HTML."""
+
+    def _output_child_to_const(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> str:
+        const = node.as_const(frame.eval_ctx)
+        if isinstance(node, nodes.TemplateData) or finalize.const is None:
+            return str(const)
+        return finalize.const(const)
+
+    def _output_child_pre(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        del node, frame
+        self.write(finalize.src or "(")
+
+    def _output_child_post(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        del node, frame, finalize
+        self.write(")")
+
+
+class _Environment(Environment):
+    code_generator_class = _Writer
+
+
 def _environment(written_as: Format, folders: list[Path]) -> Environment:
     """Return an environment that escapes values for one format.
 
-    Jinja2 escapes what is not marked as safe. Here ``finalize`` comes before it, and marks what it
-    has escaped for the format, so that macros and blocks, which are marked already, stay as they
-    are.
+    All values pass through ``finalize``. With ``autoescape``, what macros and blocks have written
+    is marked as such, and stays as it is.
     """
-    clean = _ESCAPES[written_as]
-    environment = Environment(
+    environment = _Environment(
         loader=_Folders(folders),
         undefined=StrictUndefined,
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else Markup(clean(value)),  # noqa: S704
+        finalize=_ESCAPES[written_as],
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
