@@ -1,6 +1,7 @@
 """``python -m bench.bare PORT``: aiohttp and nothing else, to compare with.
 
-A PUT keeps the JSON that GET and POST answer from then on; a POST's body is read as JSON.
+A PUT keeps the JSON, or the text, that GET and POST answer from then on; a POST's body is read as
+JSON.
 """
 
 import sys
@@ -12,12 +13,16 @@ _answers: dict[str, Any] = {}
 
 
 async def keep(request: web.Request) -> web.Response:
-    _answers[request.path] = await request.json()
+    is_text = request.content_type == "text/plain"
+    _answers[request.path] = await (request.read() if is_text else request.json())
     return web.Response()
 
 
 async def get(request: web.Request) -> web.Response:
-    return web.json_response(_answers.get(request.path))
+    answer = _answers.get(request.path)
+    if isinstance(answer, bytes):
+        return web.Response(body=answer, content_type="text/plain")
+    return web.json_response(answer)
 
 
 async def post(request: web.Request) -> web.Response:

@@ -14,8 +14,9 @@ from bench import HOST, PASSWORD
 class Request(NamedTuple):
     method: str
     path: str
-    body: Any = None
+    body: Any = None  # bytes are sent as a text, all else as JSON
     status: int = 200  # that is expected
+    agent: str = ""
 
 
 class Client:
@@ -27,18 +28,29 @@ class Client:
         self._reader, self._writer, self._token = reader, writer, token
 
     async def ask(self, request: Request) -> bytes:
-        body = b"" if request.body is None else json.dumps(request.body).encode()
-        head = (
-            f"{request.method} {request.path} HTTP/1.1\r\nHost: {HOST}\r\n"
-            f"Authorization: Bearer {self._token}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self._writer.write(head.encode() + body)
+        self._writer.write(self._written(request))
         answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = answer.partition("\r\ncontent-length:")[2].partition("\r\n")[0]
         content = await self._reader.readexactly(int(length or 0))
         status = int(answer.split()[1])
         assert status == request.status, (*request[:2], status, content[:500])
         return content
+
+    def _written(self, request: Request) -> bytes:
+        body, content_type = request.body, "application/json"
+        if isinstance(body, bytes):
+            content_type = "text/plain"
+        else:
+            body = b"" if body is None else json.dumps(body).encode()
+        headers = {
+            "Host": HOST,
+            "User-Agent": request.agent,
+            "Authorization": f"Bearer {self._token}" if self._token else "",
+            "Content-Type": content_type if body else "",
+            "Content-Length": str(len(body)) if body else "",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+        return f"{request.method} {request.path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
     async def get(self, path: str) -> Any:
         return json.loads(await self.ask(Request("GET", path)))

@@ -1,8 +1,10 @@
 """The sites that are measured: folders with a filled database, and ports of their own."""
 
+import json
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from bench import FIRST_NUMBER, HOST, PASSWORD
+from bench.families import Family, address_of, mac_of, token_of
 from muru.db import migrations, realtime
-from muru.db.models import Extension, Role, User
+from muru.db.models import Device, DeviceLine, Extension, Role, User, now
 from muru.db.sessions import Database
-from muru.flavor import PhoneFlavor
-from muru.registry import discover
+from muru.registry import Registry, discover
 from muru.services import passwords
 from muru.settings import Settings
 
@@ -42,7 +44,10 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {f"MURU_{name.upper()}": str(value) for name, value in self.values.items()}
+        return {
+            f"MURU_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in self.values.items()
+        }
 
 
 @dataclass
@@ -71,23 +76,33 @@ class Bench:
         """How often something is read at a time."""
         return 50 if self.quick else 200
 
-    async def site(self, size: int, *, ami_port: int | None = None) -> Site:
-        """Return a new site with so many extensions; without *ami_port*, Asterisk's is its own."""
-        filled = self.folder / f"filled-{size}"
+    async def site(
+        self, size: int, *, ami_port: int | None = None, families: Sequence[Family] = ()
+    ) -> Site:
+        """Return a new site with so many extensions; without *ami_port*, Asterisk's is its own.
+
+        They are set up by hand, or phones of *families* by turns.
+        """
+        filled = self.folder / "-".join(
+            ["filled", str(size), *(family.flavor for family in families)]
+        )
         if not filled.exists():
-            await _fill(_site(filled, free_port()), size)
+            await _fill(_site(filled, free_port(), families), size, families)
         self._sites += 1
         folder = self.folder / f"site-{self._sites}"
         shutil.copytree(filled, folder)
-        return _site(folder, ami_port or free_port())
+        return _site(folder, ami_port or free_port(), families)
 
 
-def _site(folder: Path, ami_port: int) -> Site:
+def _site(folder: Path, ami_port: int, families: Sequence[Family]) -> Site:
     http_port, rtp_port = free_port(), 20_000 + os.getpid() % 400 * 100
     values = {
         "data_dir": folder,
+        "enabled_phone_flavors": ["sip", "dummy", *(family.flavor for family in families)],
         "http_host": HOST,
         "http_port": http_port,
+        "tftp_host": HOST,
+        "tftp_port": 0 if all(family.by_http for family in families) else free_port(),
         "sip_host": HOST,
         "sip_port": free_port(),
         "rtp_port_first": rtp_port,
@@ -112,7 +127,7 @@ def free_port() -> int:
         return port
 
 
-async def _fill(site: Site, size: int) -> None:
+async def _fill(site: Site, size: int, families: Sequence[Family]) -> None:
     """Make a database with an administrator ``root``, and users who own ten extensions each.
 
     The first of these is ``alice``.
@@ -120,7 +135,7 @@ async def _fill(site: Site, size: int) -> None:
     site.folder.mkdir(mode=0o700)
     settings = site.settings
     database = Database(settings.database, settings.asterisk_database)
-    flavor = discover(settings).require_type("SIP")
+    registry = discover(settings)
     password_hash = await passwords.hash_password(PASSWORD)
     try:
         await migrations.upgrade(database)
@@ -136,26 +151,53 @@ async def _fill(site: Site, size: int) -> None:
         for start in range(0, size, _BATCH):
             async with database.transaction() as transaction:
                 numbers = range(start, min(start + _BATCH, size))
-                await transaction.run(_add_extensions, flavor, numbers)
+                await transaction.run(_add_extensions, registry, families, numbers)
     finally:
         await database.dispose()
 
 
 def _add_extensions(
-    session: Session, asterisk_session: Session, flavor: PhoneFlavor, numbers: range
+    session: Session,
+    asterisk_session: Session,
+    registry: Registry,
+    families: Sequence[Family],
+    numbers: range,
 ) -> None:
-    added = [
-        Extension(
+    added = {}
+    for number in numbers:
+        family = families[number % len(families)] if families else None
+        added[number] = Extension(
             number=str(FIRST_NUMBER + number),
             name=f"Phone {number}",
-            type="SIP",
+            type=family.type if family else "SIP",
             password=sip_password(str(FIRST_NUMBER + number)),
             token=f"{number:012}",
-            extra_fields={"codec": None},
+            extra_fields={"codec": None} | ({"mac": mac_of(number)} if family else {}),
             owner_id=2 + number // OWNED,
         )
-        for number in numbers
-    ]
-    session.add_all(added)
-    rows = {extension.number: flavor.realtime_rows(extension) for extension in added}
-    realtime.replace_many(asterisk_session, rows)
+        if family:
+            session.add(_line(family, number, added[number]))
+    session.add_all(added.values())
+    realtime.replace_many(
+        asterisk_session,
+        {
+            extension.number: registry.require_type(extension.type).realtime_rows(extension)
+            for extension in added.values()
+        },
+    )
+
+
+def _line(family: Family, number: int, extension: Extension) -> DeviceLine:
+    """Return an extension's line of a phone that has had its configuration before."""
+    device = Device(
+        mac=mac_of(number),
+        flavor=family.flavor,
+        type=family.type,
+        token=token_of(number),
+        is_open=False,
+        granted_at=now(),
+        granted_to=address_of(number),
+        token_used=family.by_http,
+        address=address_of(number),
+    )
+    return DeviceLine(position=1, device=device, extension=extension)
