@@ -1,4 +1,7 @@
-"""Snom's desk phones: 3xx, 7xx, 8xx and the D series, from firmware 7 on, which reads XML."""
+"""Snom's desk phones: 3xx, 7xx, 8xx and the D series, from firmware 7 on, which reads XML.
+
+Gigaset's desk phones of the P series have the same firmware.
+"""
 
 from typing import ClassVar, NamedTuple
 
@@ -49,6 +52,10 @@ MODELS = {
     "Snom D815": Model(12, 40),
     "Snom D862": Model(8, 32),
     "Snom D865": Model(12, 40),
+    "Gigaset P710": Model(4, 4),
+    "Gigaset P810": Model(6, 16),
+    "Gigaset P82x": Model(8, 32),
+    "Gigaset P85x": Model(8, 40),
 }
 
 
@@ -71,7 +78,8 @@ class Snom(SIP):
             "phone.xml",
             also=(
                 # Of a folder: after snom{model}.htm, which is for all phones of the model; there
-                # is none, and it may be missing. So may snom{model}-firmware.htm.
+                # is none, and it may be missing. So may snom{model}-firmware.htm. Those of
+                # Gigaset write their own brand there.
                 "snom{model}-{mac}.htm",
                 # Of a file: after that file, which may be missing, under its name with the address.
                 "{any}-{mac}.htm",
@@ -87,9 +95,9 @@ class Snom(SIP):
         vendor="Snom",
         ouis=frozenset({"000413", "00087b"}),
         user_agents=(
-            r"Mozilla/4\.0 \(compatible; snom(?P<model>\w+)-SIP (?P<firmware>[\d.]+)",
+            r"Mozilla/4\.0 \(compatible; (?:snom|Gigaset)(?P<model>\w+)-SIP (?P<firmware>[\d.]+)",
             r"Mozilla/4\.0 \(compatible; snom\b",
-            r"snom-?(?P<model>\w+?)(?:-SIP)?/(?P<firmware>[\w.]+)",
+            r"(?:snom-?|Gigaset(?=P))(?P<model>\w+?)(?:-SIP)?/(?P<firmware>[\w.]+)",
         ),
         names=("snom",),
     )

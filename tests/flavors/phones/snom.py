@@ -1,4 +1,4 @@
-"""Snom's desk phones.
+"""Snom's desk phones, and those of Gigaset with the same firmware.
 
 Modelled on the vendor's wiki (names and order of the requests, provisioning_order, permission
 flags, the XML of settings and directories) and on user agents that others have seen. It was not
@@ -20,12 +20,16 @@ _BY_FILE = ("3", "8")  # models of these series are told a file's URL here, the 
 class SnomPhone(VirtualPhone):
     """Asks where DHCP sends it, unless the order of its sources leaves that out."""
 
-    user_agent = "Mozilla/4.0 (compatible; snom{model}-SIP {firmware} 2010.12-00004-g9ba52f5 {MAC})"
     firmware = "10.1.54.13"
 
     settings: Settings | None = None  # since the last boot
     keys: dict[int, str]
     directory: list[tuple[str, str]]
+
+    @property
+    def agent(self) -> str:
+        build = f"{self.firmware} 2010.12-00004-g9ba52f5 {self.mac.upper()}"
+        return f"Mozilla/4.0 (compatible; {self._name}-SIP {build} SXM:0 UXM:0)"
 
     async def boot(self) -> None:
         order = self._setting("provisioning_order", "redirection:stop pnp:stop dhcp:stop tr69:stop")
@@ -56,8 +60,11 @@ class SnomPhone(VirtualPhone):
         mac = self.mac.upper()
         if self.model.startswith(_BY_FILE):
             return ["snom", f"snom-{mac}"]
-        names = (f"snom{self.model}{each}.htm" for each in ("", f"-{mac}", "-firmware"))
-        return list(names)
+        return [f"{self._name}{each}.htm" for each in ("", f"-{mac}", "-firmware")]
+
+    @property
+    def _name(self) -> str:
+        return ("Gigaset" if self.model.startswith("P") else "snom") + self.model
 
     def _setting(self, name: str, otherwise: str) -> str:
         return (self.settings or {}).get((name, 0), otherwise)
@@ -126,4 +133,5 @@ CASES: list[tuple[str, str, str]] = [
     ("Snom D735", "0004137f0001", "D735"),
     ("Snom 320", "0004137f0002", "320"),
     ("Snom D862", "0004137f0003", "D862"),
+    ("Gigaset P82x", "000413d80001", "P82x"),
 ]
