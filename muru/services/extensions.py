@@ -120,7 +120,7 @@ async def _insert(
             transaction.session.add(extension)
             await transaction.session.flush()
             await run_hook(transaction, flavor.on_extension_create, actor, extension)
-            await lines.hold(transaction.session, site.registry, actor, extension)
+            changed = await lines.hold(transaction.session, site.registry, actor, extension)
     except exc.IntegrityError as error:
         # Not looked up: whoever took the number may have given it back by now.
         if _NUMBER_IS_UNIQUE.search(str(error.orig)):
@@ -128,6 +128,7 @@ async def _insert(
                 f"The number {extension.number} is taken; choose another.", key="number-taken"
             ) from None
         raise
+    site.resync_soon(changed)
     return extension
 
 
