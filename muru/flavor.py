@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from muru.db import open_sessions
-from muru.db.models import Extension, User
+from muru.db.models import Device, Extension, User
 from muru.db.realtime import RealtimeRow
 from muru.errors import Invalid
 from muru.provisioning.files import Audience, Format, ProvisioningFile
@@ -33,6 +33,7 @@ __all__ = [
     "CODECS",
     "Audience",
     "AudioFormat",
+    "Device",
     "DeviceFields",
     "Extension",
     "Format",

@@ -1,5 +1,6 @@
 """Finds, checks and holds the phone flavors."""
 
+import difflib
 import importlib
 import inspect
 import logging
@@ -32,6 +33,7 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_FEW = 5  # phone types that are named to whoever chose none of them
 ENTRY_POINT_GROUP = "muru.flavors"
 
 _HOOK = ("session", "asterisk_session", "user", "extension")
@@ -122,14 +124,17 @@ class Registry:
         """Return the flavor of *phone_type*.
 
         Raises:
-            Invalid: there is none, or it is not active; the text names the ones that are.
+            Invalid: there is none, or it is not active; the text names some that are.
         """
         flavor = self._by_type.get(phone_type)
         if flavor is None:
-            types = [repr(each) for entry, _ in self.active() for each in entry.phone_types]
-            offered = ", ".join(types) or "none"
+            types = [each for entry, _ in self.active() for each in entry.phone_types]
+            close = difflib.get_close_matches(phone_type, types, n=_FEW) or types[:_FEW]
+            offered = ", ".join(map(repr, close)) or "none"
+            more = "" if len(types) <= len(close) else f", or another of the {len(types)} there are"
             raise Invalid(
-                f"There is no phone type {phone_type!r} here.", {"type": f"choose one of {offered}"}
+                f"There is no phone type {phone_type!r} here.",
+                {"type": f"choose one of {offered}{more}"},
             )
         return flavor
 

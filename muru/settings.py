@@ -119,7 +119,20 @@ class Settings(BaseSettings):
     asterisk_database_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
 
     # Flavors
-    enabled_phone_flavors: JsonList[Annotated[str, AfterValidator(_module_name)]] = ["sip", "dummy"]
+    enabled_phone_flavors: JsonList[Annotated[str, AfterValidator(_module_name)]] = [
+        "sip",
+        "softphone",
+        "snom",
+        "yealink",
+        "grandstream",
+        "polycom",
+        "mitel",
+        "innovaphone",
+        "ciscospa",
+        "cisco79xx",
+        "iot",
+        "dummy",
+    ]
     flavor_paths: JsonList[Path] = []
     all_extension_types_public: bool = False
     telephoning_prefix: Annotated[str, AfterValidator(_path_segment)] = "telephoning"

@@ -449,6 +449,8 @@ async def test_attributes_have_the_defaults_of_the_text(start_with: Start) -> No
         "max_name_chars": 20,
         "codecs": ["g722"],
         "extra_fields": None,
+        "lines": 1,
+        "provisioned": False,
         "media": {},
     }
     assert (lamp.DISPLAY_INDEX, lamp.JOB_INTERVAL, lamp.get_codec(None)) == (0, 60, "g722")
@@ -654,7 +656,7 @@ async def test_jobs_run_as_declared(start_with: Start) -> None:
     ]
     assert jobs["failing"]["failures"] == 1
     assert jobs["failing"]["interval"] == 1800.5
-    assert {each["state"] for each in listed.values()} == {"active"}
+    assert {listed[name]["state"] for name in jobs} == {"active"}
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ WORDS: dict[type, str] = {
     SecretStr: "secret",
     bool: "yes or no",
     int: "number",
+    float: "number",
     str: "text",
     list: "list",
 }

@@ -21,7 +21,11 @@ Number = Annotated[str, Field(max_length=15)]
 
 
 class PhoneTypeView(BaseModel):
-    """*extra_fields* is the JSON schema of what to fill in; *may_create* is about whoever asks."""
+    """*extra_fields* is the JSON schema of what to fill in; *may_create* is about whoever asks.
+
+    *provisioned* says that such a phone fetches its configuration here, *lines* how many extensions
+    one can have.
+    """
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -31,6 +35,8 @@ class PhoneTypeView(BaseModel):
     may_create: bool
     max_name_chars: int
     codecs: list[str]
+    lines: int
+    provisioned: bool
     extra_fields: dict[str, Any] | None
     media: dict[str, dict[str, Any]]
 
@@ -163,6 +169,8 @@ def _phone_type(call: Call, name: str, flavor: PhoneFlavor, phone_type: str) -> 
         may_create=public or call.actor.is_admin,
         max_name_chars=flavor.MAX_EXTENSION_NAME_CHARS,
         codecs=[codecs] if isinstance(codecs, str) else list(codecs),
+        lines=flavor.line_count(phone_type),
+        provisioned=bool(flavor.FILES),
         extra_fields=flavor.EXTRA_FIELDS.model_json_schema() if flavor.EXTRA_FIELDS else None,
         media={key: asdict(descriptor) for key, descriptor in flavor.MEDIA.items()},
     )

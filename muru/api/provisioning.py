@@ -34,11 +34,12 @@ class ProvisioningView(BaseModel):
     """*url* holds the token of the phone: whoever has it gets the configuration.
 
     *common_url* is the same for all phones of the family, for DHCP or to be typed; *waiting* says
-    that the next phone that asks with the MAC address alone gets the configuration.
+    that the next phone that asks with the MAC address alone gets the configuration. What is set up
+    by hand has none of them.
     """
 
     url: str | None
-    common_url: str
+    common_url: str | None
     mac: str | None
     waiting: bool
     links: list[LinkView]
@@ -71,14 +72,12 @@ async def get_provisioning(call: Call) -> ProvisioningView:
     """Tell by which URL, link or QR code the extension's phone or app gets its configuration."""
     extension, device = await _device(call)
     flavor = call.site.registry.require_type(extension.type)
-    if not flavor.FILES:
-        raise NotFound(f"A {extension.type} fetches no configuration.")
     engine, origin = call.request.config_dict[ENGINE], origin_of(call.request)
     opened = _opened(call, device)
     name = call.site.registry.entry_of(flavor).name
     return ProvisioningView(
         url=engine.url(origin, name, opened.token) if opened else None,
-        common_url=engine.url(origin, name),
+        common_url=engine.url(origin, name) if flavor.FILES else None,
         mac=device.mac if device else None,
         waiting=bool(device and device.is_open),
         links=[

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from muru.api.routing import Call, Endpoints, json_response
 from muru.errors import DatabaseUnavailable
-from muru.keys import AMI, JOBS
+from muru.keys import AMI, ENGINE, JOBS
 
 endpoints = Endpoints()
 
@@ -27,7 +27,10 @@ class JobView(BaseModel):
 
 
 class FlavorView(BaseModel):
-    """*state* is active, disabled or faulty; *reason* says why it is not active."""
+    """*state* is active, disabled or faulty; *reason* says why it is not active.
+
+    *template_faults* are about the operator's own templates, which are not used while they last.
+    """
 
     name: str
     module: str
@@ -36,6 +39,7 @@ class FlavorView(BaseModel):
     phone_types: list[str]
     state: str
     reason: str | None
+    template_faults: list[str]
     job: JobView | None
 
 
@@ -72,6 +76,7 @@ async def list_flavors(call: Call) -> list[FlavorView]:
                 phone_types=list(entry.phone_types),
                 state=entry.state,
                 reason=entry.reason,
+                template_faults=call.request.config_dict[ENGINE].templates.faults_of(entry.name),
                 job=job,
             )
         )

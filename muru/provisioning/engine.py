@@ -144,14 +144,13 @@ class Engine:
             _match(registry, folder, name, request.query) for folder, _ in registry.with_files()
         )
         found = [wanted for wanted in matches if wanted]
-        if len(found) < 2:
-            return found[0] if found else None
         mac = next((each.mac for each in found if each.mac), None)
         device = await self._lookup.device("mac", mac) if mac else None
-        folder = device.flavor if device else None
-        if folder is None:
+        if found and device is None:
             evidence = Evidence(path=name, user_agent=request.user_agent, mac=mac or "")
-            folder = identify([(each.folder, each.flavor) for each in found], evidence).flavor
+            folder = self.identify(evidence).flavor
+        else:
+            folder = device.flavor if device else None
         return next((each for each in found if each.folder == folder), None)
 
     def _mac_in_agent(self, request: ProvisioningRequest, wanted: Wanted) -> str | None:
@@ -170,6 +169,8 @@ class Engine:
             return self._note(case, _MISSING, "only phones get this")
         limit = wanted.flavor.PHONEBOOK_LIMIT
         book = await phonebook.part(site, case.request.query, limit=limit)
+        if not by_token:  # what is one phone's own goes to no other
+            case = replace(case, device=None)
         return self._render(case, wanted, book=book, proof="token" if by_token else "address")
 
     async def _for_device(self, case: _Case, wanted: Wanted) -> Answer:

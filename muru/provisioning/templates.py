@@ -4,8 +4,9 @@ Every value that a template writes passes through the escape of its format; noth
 typed can end a line, an element or a string. A template has Jinja2's ``StrictUndefined``: a word
 that is not in the vocabulary is an error and no empty text.
 
-An operator's template wins over that of the same name that comes with its flavor. If it is broken,
-that is told with file and line, and the one that came along is used.
+An operator's template wins over that of the same name that comes with its flavor, which it can
+extend as ``bundled/…``. If it is broken, that is told with file and line, and the one that came
+along is used.
 """
 
 import csv
@@ -19,11 +20,21 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, nodes
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateError,
+    nodes,
+)
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from muru.flavor import PhoneFlavor
@@ -41,6 +52,7 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\"'%#\\]+")
 _LOOK = 0.5  # seconds
 _REMEMBERED = 2_000  # escaped values, for each format
+_FUNCTIONS = frozenset({BuiltinFunctionType, FunctionType, MethodType})
 _NAMES = tuple(field.name for field in fields(Vocabulary))
 
 
@@ -79,14 +91,17 @@ def _of_text(clean: Callable[[str], str]) -> Callable[[Any], str]:
 
     Most of what is in a file is the same for all phones, and is escaped once.
     """
-    cached = lru_cache(_REMEMBERED)(clean)
+
+    @lru_cache(_REMEMBERED)
+    def cleaned(value: str | int) -> str:
+        return clean(str(value))
 
     def escaped(value: Any) -> str:
-        if type(value) is str:
-            return cached(value)
+        if type(value) is str or type(value) is int:
+            return cleaned(value)
         if isinstance(value, Markup):
             return value
-        return "" if value is None else cached(str(value))
+        return "" if value is None else clean(str(value))
 
     return escaped
 
@@ -129,8 +144,8 @@ class Templates:
         own, others = list(own), list(others)
         self.folders = [*own, *others]
         self.faults: dict[str, Fault] = {}  # of the operator's templates, by name
-        self._bundled = {each: _environment(each, others) for each in Format}
-        self._own = {each: _environment(each, [*own, *others]) for each in Format} if own else {}
+        self._bundled = {each: _environment(each, [], others) for each in Format}
+        self._own = {each: _environment(each, own, others) for each in Format} if own else {}
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a template ``folder/name``."""
@@ -230,18 +245,32 @@ class _Writer(CodeGenerator):
         self.write(")")
 
 
+class _Context(Context):
+    """Calls functions and methods without further ado, as far as they want nothing of Jinja2."""
+
+    def call(__self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        if type(__obj) not in _FUNCTIONS or hasattr(__obj, "jinja_pass_arg"):
+            return super().call(__obj, *args, **kwargs)
+        kwargs.pop("_loop_vars", None)  # what Jinja2 adds for those that want it
+        kwargs.pop("_block_vars", None)
+        return __obj(*args, **kwargs)
+
+
 class _Environment(Environment):
     code_generator_class = _Writer
+    context_class = _Context
 
 
-def _environment(written_as: Format, folders: list[Path]) -> Environment:
+def _environment(written_as: Format, own: list[Path], others: list[Path]) -> Environment:
     """Return an environment that escapes values for one format.
 
     All values pass through ``finalize``. With ``autoescape``, what macros and blocks have written
     is marked as such, and stays as it is.
     """
     environment = _Environment(
-        loader=_Folders(folders),
+        loader=ChoiceLoader(
+            [PrefixLoader({"bundled": _Folders(others)}), _Folders([*own, *others])]
+        ),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=_ESCAPES[written_as],

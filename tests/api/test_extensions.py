@@ -307,12 +307,16 @@ async def test_list_is_searched_page_by_page(world: World) -> None:
     assert [each["number"] for each in every["items"]] == ["1001", "1002", "1003"]
 
 
+@configured(enabled_phone_flavors=["sip", "softphone", "snom"])
 async def test_no_get_changes_anything(world: World, settings: Settings) -> None:
     """Whatever is read over the API, by whomever, the database stays as it was."""
-    await world.alice.post("/extensions", {**SIP, "number": "1234"})
+    mac = "0004137f0001"
+    await world.alice.post("/extensions", {**SIP, "type": "Linphone", "number": "1234"})
+    phone = {"type": "Snom D735", "name": "Phone", "extra_fields": {"mac": mac}}
+    await world.alice.post("/extensions", phone, status=201)
     await world.root.post("/invites", {})
     (token,) = await world.alice.get("/auth/tokens")
-    values = {"number": "1234", "username": "alice", "id": token["id"]}
+    values = {"number": "1234", "username": "alice", "id": token["id"], "mac": mac, "index": 0}
     paths = (await world.nobody.get("/openapi.json"))["paths"]
     before = dump(settings)
 

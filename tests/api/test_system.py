@@ -58,7 +58,8 @@ async def test_flavors_are_explained(
     listed = {each["name"]: each for each in await world.root.get("/flavors")}
 
     assert listed["sip"].keys() == {
-        *("name", "module", "origin", "class_name", "phone_types", "state", "reason", "job")
+        *("name", "module", "origin", "class_name", "phone_types", "state", "reason"),
+        *("template_faults", "job"),
     }
     assert (listed["sip"]["state"], listed["sip"]["origin"]) == ("active", "bundled")
     assert (listed["sip"]["phone_types"], listed["sip"]["reason"]) == (["SIP"], None)
