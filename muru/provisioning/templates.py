@@ -20,7 +20,6 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
-from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import (
@@ -34,7 +33,6 @@ from jinja2 import (
 )
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
-from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from muru.flavor import PhoneFlavor
@@ -52,7 +50,6 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\"'%#\\]+")
 _LOOK = 0.5  # seconds
 _REMEMBERED = 2_000  # escaped values, for each format
-_FUNCTIONS = frozenset({BuiltinFunctionType, FunctionType, MethodType})
 _NAMES = tuple(field.name for field in fields(Vocabulary))
 
 
@@ -245,20 +242,8 @@ class _Writer(CodeGenerator):
         self.write(")")
 
 
-class _Context(Context):
-    """Calls functions and methods without further ado, as far as they want nothing of Jinja2."""
-
-    def call(__self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        if type(__obj) not in _FUNCTIONS or hasattr(__obj, "jinja_pass_arg"):
-            return super().call(__obj, *args, **kwargs)
-        kwargs.pop("_loop_vars", None)  # what Jinja2 adds for those that want it
-        kwargs.pop("_block_vars", None)
-        return __obj(*args, **kwargs)
-
-
 class _Environment(Environment):
     code_generator_class = _Writer
-    context_class = _Context
 
 
 def _environment(written_as: Format, own: list[Path], others: list[Path]) -> Environment:
