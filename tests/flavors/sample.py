@@ -1,92 +1,59 @@
 """A site, a phone and its files, as tests of single flavors render them without a server."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from muru.flavor import PhoneFlavor, ProvisioningFile
-from muru.paths import bundled
-from muru.provisioning.templates import Templates
-from muru.provisioning.timezone import time_zone
-from muru.provisioning.vocabulary import (
-    Entry,
-    Key,
-    Line,
-    Phone,
-    Phonebook,
-    Provisioning,
-    Server,
-    SiteFacts,
-    Vocabulary,
+from muru.flavor import PhoneFlavor, Vocabulary
+from muru.provisioning.vocabulary import Entry, Key, Phonebook, Provisioning, Server
+from muru.testing.contract import HOSTILE
+from muru.testing.sample import (
+    file_of,
+    render,
+    supported,
+    vocabulary,
+    with_admin_password,
+    with_book,
+    with_keys,
 )
 
-#: Names that end a line, an element, a string or a cell where they are not escaped.
-HOSTILE = (
-    "<&\"'; =\n#%",
-    'Eve"\r\nsip line9 proxy ip: 192.0.2.66',
-    "]]></Title><x/>{{ 7 * 7 }}",
-    "a,b;c\t/pwd x \\",
-    "\u202e\u05e9\u05dc\u05d5\u05dd \U0001f4de\u2028",
-    "N" * 64,
-)
+__all__ = [
+    "HOSTILE",
+    "file_of",
+    "furnished",
+    "golden",
+    "is_golden",
+    "quiet",
+    "render",
+    "supported",
+    "vocabulary",
+    "with_admin_password",
+    "with_book",
+    "with_keys",
+]
 
-_TEMPLATES = Templates([], [bundled("provisioning_templates")])
 _GOLDEN = Path(__file__).parent / "golden"
 
 
-def vocabulary(
-    flavor: PhoneFlavor,
-    phone_type: str,
-    mac: str,
-    *,
-    names: tuple[str, ...] = ("Alice",),
-    codecs: tuple[str, ...] | None = None,
-    transport: str = "udp",
-) -> Vocabulary:
-    """Return the words for a phone with one line for each of *names*, at a site in Berlin.
-
-    It prefers the codecs that its type supports in their order, if it is not told others.
-    """
-    supported = flavor.SUPPORTED_CODEC
-    given = supported[phone_type] if isinstance(supported, dict) else supported
-    own = codecs or ((given,) if isinstance(given, str) else given)
-    lines = tuple(
-        Line(at, f"200{at}", name, f"200{at}", f"k7m2p9qrs4tuvwx3yz{at:02}", own)
-        for at, name in enumerate(names, 1)
-    )
-    folder = f"http://192.0.2.10:8000/telephoning/{type(flavor).__name__.lower()}"
-    return Vocabulary(
-        phone=Phone(mac, phone_type),
-        lines=lines,
-        server=Server("192.0.2.20", 5060, transport),  # type: ignore[arg-type]
-        site=SiteFacts("Camp", "de", time_zone("Europe/Berlin"), "192.0.2.30"),
-        provisioning=Provisioning(f"{folder}/k/abcdefghjkmnpqrstuvwxyz234/"),
-        phonebook=Phonebook("Camp"),
+def furnished(flavor: PhoneFlavor, phone_type: str, *names: str, keys: int = 0) -> Vocabulary:
+    """Return the words for a phone at a site that has set more than it must."""
+    words = vocabulary(flavor, phone_type, "02ab4c7f0001", names=names)
+    url = f"http://pbx.example:8000/telephoning/{type(flavor).__name__.lower()}/"
+    return replace(
+        words,
+        lines=tuple(replace(line, password=f"Secret{line.position}") for line in words.lines),
+        server=Server("pbx.example", 5060),
+        site=replace(words.site, ntp_server="ntp.example", admin_password="Admin1"),
+        provisioning=Provisioning(f"{url}k/0123456789abcdef/", 7200),
+        phonebook=Phonebook("Camp", (Entry("2001", "Alice"), Entry("2002", "Bob & <Carol>")), 1, 2),
+        keys=tuple(Key(at, str(9000 + at), f"Desk {at}") for at in range(1, keys + 1)),
     )
 
 
-def with_book(
-    words: Vocabulary, names: tuple[str, ...], *, first: int = 1, total: int = 0
-) -> Vocabulary:
-    """Return *words* with a phonebook of 3001, 3002 and so on under these names."""
-    entries = tuple(Entry(str(3000 + at), name) for at, name in enumerate(names, 1))
-    return replace(words, phonebook=Phonebook("Camp", entries, first, total or len(entries)))
-
-
-def with_keys(words: Vocabulary, *labels: str) -> Vocabulary:
-    """Return *words* with function keys for 4001, 4002 and so on."""
-    keys = tuple(Key(at, str(4000 + at), label) for at, label in enumerate(labels, 1))
-    return replace(words, keys=keys)
-
-
-def render(flavor: PhoneFlavor, template: str, words: Vocabulary) -> str:
-    """Return the file that comes from a flavor's *template*."""
-    content, content_type = _TEMPLATES.render(flavor, file_of(flavor, template), words)
-    return content.decode(content_type.rpartition("charset=")[2])
-
-
-def file_of(flavor: PhoneFlavor, template: str) -> ProvisioningFile:
-    """Return the file that comes from *template*."""
-    return next(file for file in flavor.FILES if file.template == template)
+def quiet(words: Vocabulary) -> Vocabulary:
+    """Return *words* of a site that has set nothing it could leave unset."""
+    site = replace(words.site, ntp_server=None, admin_password=None, wifi=None, language="xx")
+    return replace(words, site=site)
 
 
 def golden(name: str) -> str:
@@ -94,6 +61,10 @@ def golden(name: str) -> str:
     return (_GOLDEN / name).read_text(encoding="utf-8")
 
 
-def with_admin_password(words: Vocabulary, password: str | None) -> Vocabulary:
-    """Return *words* at a site that has set the phones' password for their settings."""
-    return replace(words, site=replace(words.site, admin_password=password))
+def is_golden(name: str, text: str) -> bool:
+    """Tell whether *text* is that of the golden file; with WRITE_GOLDEN set it becomes it."""
+    path = _GOLDEN / name
+    if os.environ.get("WRITE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return path.read_text(encoding="utf-8") == text

@@ -20,7 +20,7 @@ from tests.flavors.phones.cisco79xx import (
     text_accounts,
     xml_accounts,
 )
-from tests.flavors.vocabularies import HOSTILE, is_golden, quiet, render, vocabulary
+from tests.flavors.sample import HOSTILE, furnished, is_golden, quiet, render
 
 CISCO = Cisco79xx()
 SEP, SIP, DEFAULT, SYNC, DIALPLAN, PHONEBOOK = CISCO.FILES
@@ -48,7 +48,7 @@ def text(words: Vocabulary) -> dict[str, str]:
 )
 def test_file_is_as_read(file: ProvisioningFile, phone: str) -> None:
     """Each file as a whole, for a phone with two of six lines and a key."""
-    words = vocabulary(CISCO, phone, "Zoë Müller", "Bar & Grill", keys=1)
+    words = furnished(CISCO, phone, "Zoë Müller", "Bar & Grill", keys=1)
 
     assert is_golden(f"cisco79xx/{file.template}", render(CISCO, file, words))
 
@@ -56,7 +56,7 @@ def test_file_is_as_read(file: ProvisioningFile, phone: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_name_changes_nothing_else(name: str) -> None:
     """Whatever a name is, each file has the elements and the settings that it has with another."""
-    plain, hostile = (vocabulary(CISCO, "Cisco 7960G", each, keys=2) for each in ("Plain", name))
+    plain, hostile = (furnished(CISCO, "Cisco 7960G", each, keys=2) for each in ("Plain", name))
     hostile = replace(
         hostile,
         phonebook=Phonebook(name, (Entry("2001", name),), total=40),
@@ -77,7 +77,7 @@ def test_hostile_name_changes_nothing_else(name: str) -> None:
 def test_accounts_of_xml_are_those_of_the_lines(transport: str) -> None:
     """A phone finds server, transport, login, name and first codec of each of its lines."""
     words = replace(
-        vocabulary(CISCO, "Cisco 7962G", "Alice", "Bob"),
+        furnished(CISCO, "Cisco 7962G", "Alice", "Bob"),
         server=Server("pbx.example", 5070, transport),  # type: ignore[arg-type]
     )
 
@@ -91,7 +91,7 @@ def test_accounts_of_xml_are_those_of_the_lines(transport: str) -> None:
 
 def test_accounts_of_text_are_those_of_the_lines() -> None:
     """So does one that reads text; what an earlier owner had on it is gone."""
-    written = text(vocabulary(CISCO, "Cisco 7960G", "Alice", "Bob"))
+    written = text(furnished(CISCO, "Cisco 7960G", "Alice", "Bob"))
 
     first, second = text_accounts(written)
 
@@ -114,7 +114,7 @@ def test_accounts_of_text_are_those_of_the_lines() -> None:
 )
 def test_first_codec_is_preferred(codecs: tuple[str, ...], preferred: str, wideband: str) -> None:
     """The phone is told the first codec, and whether G.722 is among them at all."""
-    words = vocabulary(CISCO, "Cisco 7962G", "Alice")
+    words = furnished(CISCO, "Cisco 7962G", "Alice")
 
     device = xml(replace(words, lines=(replace(words.lines[0], codecs=codecs),)))
 
@@ -124,7 +124,7 @@ def test_first_codec_is_preferred(codecs: tuple[str, ...], preferred: str, wideb
 
 def test_keys_stand_behind_the_lines() -> None:
     """A speed dial is on the next free button; beyond the last button there are none."""
-    words = vocabulary(CISCO, "Cisco 7962G", "Alice", "Bob", keys=9)
+    words = furnished(CISCO, "Cisco 7962G", "Alice", "Bob", keys=9)
     words = replace(words, lines=words.lines[1:])
 
     buttons = [
@@ -160,7 +160,7 @@ def test_time_zone_is_one_that_phones_know(
     zone: str, windows: str, abbreviation: str | None, stop: tuple[str, ...] | None
 ) -> None:
     """By XML a zone has a name of Windows'; by text it is the hours and the days of change."""
-    words = vocabulary(CISCO, "Cisco 7960G", "Alice")
+    words = furnished(CISCO, "Cisco 7960G", "Alice")
     words = replace(words, site=replace(words.site, time_zone=time_zone(zone)))
 
     written = text(words)
@@ -174,7 +174,7 @@ def test_time_zone_is_one_that_phones_know(
 
 def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
     """Without a password or a time server in the settings the phone's stay as they are."""
-    words = quiet(vocabulary(CISCO, "Cisco 7960G", "Alice"))
+    words = quiet(furnished(CISCO, "Cisco 7960G", "Alice"))
     device = xml(words)
 
     assert not {"phone_password", "sntp_server"} & set(text(words))
@@ -184,7 +184,7 @@ def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
 
 def test_phonebook_is_cut_into_pages() -> None:
     """A page has 32 entries, and leads to the next one."""
-    words = vocabulary(CISCO, "Cisco 7962G")
+    words = furnished(CISCO, "Cisco 7962G")
     book = Phonebook("Camp", tuple(Entry(str(n), f"Name {n}") for n in range(32)), total=33)
     content = render(CISCO, PHONEBOOK, replace(words, phonebook=book))
 
@@ -195,7 +195,7 @@ def test_phonebook_is_cut_into_pages() -> None:
 
 def test_7960_restarts_whenever_it_is_told_to_check() -> None:
     """The value that it compares is never that of syncinfo.xml."""
-    words = vocabulary(CISCO, "Cisco 7960G")
+    words = furnished(CISCO, "Cisco 7960G")
     default = parse_text(render(CISCO, DEFAULT, words).encode())
 
     assert ET.fromstring(render(CISCO, SYNC, words)).get("SYNC") not in {default["sync"], None}

@@ -11,7 +11,7 @@ from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
 from muru.provisioning.vocabulary import Entry, Phonebook, Provisioning, Server
 from tests.flavors.phones.ciscospa import accounts, parse
-from tests.flavors.vocabularies import HOSTILE, is_golden, quiet, render, vocabulary
+from tests.flavors.sample import HOSTILE, furnished, is_golden, quiet, render
 
 SPA = CiscoSPA()
 PHONE, COMMON, PHONEBOOK = SPA.FILES
@@ -23,7 +23,7 @@ def profile(words: Vocabulary) -> dict[str, str]:
 
 def test_phone_file_is_as_read() -> None:
     """The whole file of a phone with two of four lines, two keys on it and one beside it."""
-    words = vocabulary(SPA, "Cisco SPA504G", "Zoë Müller", "Bar & Grill", keys=3)
+    words = furnished(SPA, "Cisco SPA504G", "Zoë Müller", "Bar & Grill", keys=3)
 
     assert is_golden("ciscospa/phone.xml", render(SPA, PHONE, words))
 
@@ -31,7 +31,7 @@ def test_phone_file_is_as_read() -> None:
 def test_common_file_is_as_read() -> None:
     """What every SPA gets leads it to its own file, and has nothing of anybody's in it."""
     words = replace(
-        vocabulary(SPA, "Cisco SPA504G"),
+        furnished(SPA, "Cisco SPA504G"),
         provisioning=Provisioning("http://pbx.example:8000/telephoning/ciscospa/"),
     )
 
@@ -41,13 +41,13 @@ def test_common_file_is_as_read() -> None:
 def test_phonebook_is_as_read() -> None:
     """The whole phonebook, while it fits on one page."""
     assert is_golden(
-        "ciscospa/phonebook.xml", render(SPA, PHONEBOOK, vocabulary(SPA, "Cisco SPA504G"))
+        "ciscospa/phonebook.xml", render(SPA, PHONEBOOK, furnished(SPA, "Cisco SPA504G"))
     )
 
 
 def test_phonebook_leads_to_its_next_page() -> None:
     """A full page has a key to what follows; the last one has none."""
-    words = vocabulary(SPA, "Cisco SPA504G")
+    words = furnished(SPA, "Cisco SPA504G")
     page = tuple(Entry(str(number), f"Name {number}") for number in range(32))
     urls = []
     for first in (1, 33):
@@ -64,7 +64,7 @@ def test_phonebook_leads_to_its_next_page() -> None:
 def test_hostile_name_changes_nothing_else(name: str) -> None:
     """Whatever a name is, each file has the elements that it has with a plain one."""
     plain, hostile = (
-        vocabulary(SPA, "Cisco SPA504G", each, each, keys=4) for each in ("Plain", name)
+        furnished(SPA, "Cisco SPA504G", each, each, keys=4) for each in ("Plain", name)
     )
     hostile = replace(
         hostile,
@@ -92,7 +92,7 @@ def test_hostile_name_changes_nothing_else(name: str) -> None:
 def test_accounts_are_those_of_the_lines(transport: str) -> None:
     """The phone finds server, transport, login, name and codecs of each of its lines."""
     words = replace(
-        vocabulary(SPA, "Cisco SPA504G", "Alice", "Bob"),
+        furnished(SPA, "Cisco SPA504G", "Alice", "Bob"),
         server=Server("pbx.example", 5070, transport),  # type: ignore[arg-type]
     )
 
@@ -106,7 +106,7 @@ def test_accounts_are_those_of_the_lines(transport: str) -> None:
 
 def test_preferred_codec_is_the_first() -> None:
     """Codecs are written in the line's order; places that are left over say so."""
-    words = vocabulary(SPA, "Cisco SPA504G", "Alice")
+    words = furnished(SPA, "Cisco SPA504G", "Alice")
     words = replace(words, lines=(replace(words.lines[0], codecs=("g726", "alaw")),))
 
     written = profile(words)
@@ -119,7 +119,7 @@ def test_preferred_codec_is_the_first() -> None:
 @pytest.mark.parametrize("phone", SPA.PHONE_TYPES)
 def test_other_lines_are_switched_off(phone: str) -> None:
     """What an earlier owner had on a phone is gone, and no line that it has not is touched."""
-    written = profile(vocabulary(SPA, phone, "Alice"))
+    written = profile(furnished(SPA, phone, "Alice"))
     room = SPA.line_count(phone)
 
     enabled = [written.get(f"Line_Enable_{n}_") for n in range(1, 14)]
@@ -129,7 +129,7 @@ def test_other_lines_are_switched_off(phone: str) -> None:
 
 def test_line_keeps_its_place() -> None:
     """With the first of two lines gone the other one stays where it is, the keys behind it."""
-    words = vocabulary(SPA, "Cisco SPA504G", "Alice", "Bob", keys=3)
+    words = furnished(SPA, "Cisco SPA504G", "Alice", "Bob", keys=3)
 
     written = profile(replace(words, lines=words.lines[1:]))
 
@@ -141,7 +141,7 @@ def test_line_keeps_its_place() -> None:
 
 def test_url_is_kept_against_dhcp() -> None:
     """From its own file on a phone asks at the URL with its secret, and nowhere else."""
-    words = vocabulary(SPA, "Cisco SPA504G", "Alice")
+    words = furnished(SPA, "Cisco SPA504G", "Alice")
 
     written = profile(words)
 
@@ -152,7 +152,7 @@ def test_url_is_kept_against_dhcp() -> None:
 
 def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
     """Without a password or a time server in the settings the phone's stay as they are."""
-    written = profile(quiet(vocabulary(SPA, "Cisco SPA504G", "Alice")))
+    written = profile(quiet(furnished(SPA, "Cisco SPA504G", "Alice")))
 
     assert not {"Admin_Passwd", "Web_Login_Admin_Password", "Primary_NTP_Server"} & set(written)
 
@@ -183,7 +183,7 @@ def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
 )
 def test_time_zone_is_offset_and_rule(zone: str, offset: str, rule: str | None) -> None:
     """Clocks go right on both sides of the equator, and where they never change."""
-    words = vocabulary(SPA, "Cisco SPA504G", "Alice")
+    words = furnished(SPA, "Cisco SPA504G", "Alice")
     words = replace(words, site=replace(words.site, time_zone=time_zone(zone)))
 
     written = profile(words)

@@ -72,7 +72,7 @@ def test_every_model_takes_as_many_lines_as_it_can(phone_type: str) -> None:
     found = accounts_of(kind, render(phone_type, *names))
 
     assert [each.name for each in found] == list(names)
-    assert [each.username for each in found] == [f"200{at}" for at in range(1, len(names) + 1)]
+    assert [each.username for each in found] == [str(2000 + at) for at in range(1, len(names) + 1)]
     assert {each.password for each in found} == {
         f"k7m2p9qrs4tuvwx3yz{at:02}" for at in range(1, len(names) + 1)
     }

@@ -11,7 +11,7 @@ from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
 from muru.provisioning.vocabulary import Entry, Phonebook, Provisioning, Server
 from tests.flavors.phones.polycom import accounts, directory, parse
-from tests.flavors.vocabularies import HOSTILE, is_golden, quiet, render, vocabulary
+from tests.flavors.sample import HOSTILE, furnished, is_golden, quiet, render
 
 POLYCOM = Polycom()
 USER, MASTER, DIRECTORY = POLYCOM.FILES
@@ -24,7 +24,7 @@ def settings(words: Vocabulary) -> dict[str, str]:
 @pytest.mark.parametrize("file", [USER, MASTER, DIRECTORY], ids=lambda file: file.template)
 def test_file_is_as_read(file: ProvisioningFile) -> None:
     """Each file as a whole, for a phone with two lines and a key."""
-    words = vocabulary(POLYCOM, "Polycom VVX 450", "Zoë Müller", "Bar & Grill", keys=1)
+    words = furnished(POLYCOM, "Polycom VVX 450", "Zoë Müller", "Bar & Grill", keys=1)
 
     assert is_golden(f"polycom/{file.template}", render(POLYCOM, file, words))
 
@@ -33,7 +33,7 @@ def test_file_is_as_read(file: ProvisioningFile) -> None:
 def test_hostile_name_changes_nothing_else(name: str) -> None:
     """Whatever a name is, each file has the elements and attributes that it has with another."""
     plain, hostile = (
-        vocabulary(POLYCOM, "Polycom VVX 450", each, each, keys=2) for each in ("Plain", name)
+        furnished(POLYCOM, "Polycom VVX 450", each, each, keys=2) for each in ("Plain", name)
     )
     plain = replace(plain, phonebook=Phonebook("Plain", (Entry("2001", "Plain"),), total=1))
     hostile = replace(
@@ -54,7 +54,7 @@ def test_hostile_name_changes_nothing_else(name: str) -> None:
 def test_accounts_are_those_of_the_lines(transport: str) -> None:
     """The phone finds server, transport, login, name and codecs of each of its lines."""
     words = replace(
-        vocabulary(POLYCOM, "Polycom VVX 450", "Alice", "Bob"),
+        furnished(POLYCOM, "Polycom VVX 450", "Alice", "Bob"),
         server=Server("pbx.example", 5070, transport),  # type: ignore[arg-type]
     )
 
@@ -67,7 +67,7 @@ def test_accounts_are_those_of_the_lines(transport: str) -> None:
 
 def test_codecs_have_their_places() -> None:
     """The preferred codec is the first by the names of both firmwares; others are off."""
-    words = vocabulary(POLYCOM, "Polycom SoundPoint IP 650", "Alice")
+    words = furnished(POLYCOM, "Polycom SoundPoint IP 650", "Alice")
     words = replace(words, lines=(replace(words.lines[0], codecs=("ulaw", "g722")),))
 
     written = settings(words)
@@ -82,7 +82,7 @@ def test_codecs_have_their_places() -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_url_is_kept_against_dhcp(scheme: str) -> None:
     """The phone's server is the URL with its secret, whatever DHCP says."""
-    words = vocabulary(POLYCOM, "Polycom VVX 450", "Alice")
+    words = furnished(POLYCOM, "Polycom VVX 450", "Alice")
 
     written = settings(
         replace(words, provisioning=Provisioning(f"{scheme}://pbx.example/telephoning/polycom/"))
@@ -100,7 +100,7 @@ def test_url_is_kept_against_dhcp(scheme: str) -> None:
 
 def test_interval_is_at_least_an_hour() -> None:
     """A phone would not take less."""
-    words = vocabulary(POLYCOM, "Polycom VVX 450", "Alice")
+    words = furnished(POLYCOM, "Polycom VVX 450", "Alice")
     hasty = replace(words, provisioning=Provisioning(words.provisioning.url, 60))
 
     assert settings(words)["prov.polling.period"] == "7200"
@@ -122,7 +122,7 @@ def test_time_zone_is_offset_and_days(
     stop: tuple[str | None, ...] | None,
 ) -> None:
     """Clocks go right, with and without summer time."""
-    words = vocabulary(POLYCOM, "Polycom VVX 450", "Alice")
+    words = furnished(POLYCOM, "Polycom VVX 450", "Alice")
     words = replace(words, site=replace(words.site, time_zone=time_zone(zone)))
     sntp = {
         key.removeprefix("tcpIpApp.sntp."): value
@@ -140,7 +140,7 @@ def test_time_zone_is_offset_and_days(
 
 def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
     """Without password, time server and known language in the settings the phone's stay."""
-    written = settings(quiet(vocabulary(POLYCOM, "Polycom VVX 450", "Alice")))
+    written = settings(quiet(furnished(POLYCOM, "Polycom VVX 450", "Alice")))
 
     mentioned = {"device.auth.localAdminPassword", "tcpIpApp.sntp.address", "lcl.ml.lang"}
     assert not mentioned & set(written)
@@ -148,7 +148,7 @@ def test_site_that_sets_nothing_leaves_the_phones_own() -> None:
 
 def test_directory_has_keys_and_phonebook() -> None:
     """Keys are entries with a place; a number that is on a key is not there a second time."""
-    words = vocabulary(POLYCOM, "Polycom VVX 450", "Alice", keys=2)
+    words = furnished(POLYCOM, "Polycom VVX 450", "Alice", keys=2)
     words = replace(
         words,
         keys=(*words.keys, replace(words.keys[0], position=3, number="2002", label="Bob")),
@@ -173,7 +173,7 @@ def test_directory_has_keys_and_phonebook() -> None:
 def test_directory_of_an_old_phone_is_short(phone: str, count: int) -> None:
     """It has as many entries as a phone of that type takes."""
     entries = tuple(Entry(str(number), f"Name {number}") for number in range(500))
-    words = replace(vocabulary(POLYCOM, phone), phonebook=Phonebook("Camp", entries, total=500))
+    words = replace(furnished(POLYCOM, phone), phonebook=Phonebook("Camp", entries, total=500))
 
     assert len(directory(render(POLYCOM, DIRECTORY, words).encode())) == count
 
@@ -241,6 +241,6 @@ def test_phone_with_a_master_of_its_own_gets_the_same() -> None:
     own = next(file for file in POLYCOM.FILES if file.match("0004f2aabbcc.cfg"))
 
     assert own is MASTER
-    assert ET.fromstring(render(POLYCOM, own, vocabulary(POLYCOM, "Polycom VVX 450"))).get(
+    assert ET.fromstring(render(POLYCOM, own, furnished(POLYCOM, "Polycom VVX 450"))).get(
         "CONFIG_FILES"
     ) == ("[PHONE_MAC_ADDRESS]-user.cfg")

@@ -12,7 +12,7 @@ from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.vocabulary import Entry, Phonebook, Provisioning, Server
 from muru.testing import Account
 from tests.flavors.phones import softphone as apps
-from tests.flavors.vocabularies import HOSTILE, is_golden, render, supported, vocabulary
+from tests.flavors.sample import HOSTILE, furnished, is_golden, render, supported
 
 FLAVOR = Softphone()
 FILES = {file.pattern: file for file in FLAVOR.FILES}
@@ -21,7 +21,7 @@ NAMES = {"g722": "G722", "alaw": "PCMA", "ulaw": "PCMU", "gsm": "GSM"}
 
 
 def words_for(app: str, name: str = "Alice") -> Vocabulary:
-    return vocabulary(FLAVOR, app, name)
+    return furnished(FLAVOR, app, name)
 
 
 def content(file: ProvisioningFile, words: Vocabulary) -> bytes:
