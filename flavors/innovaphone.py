@@ -78,11 +78,13 @@ class Innovaphone(SIP):
             async with open_sessions(request) as (session, _):
                 found = await session.execute(
                     select(Device.address, Device.type)
-                    .where(Device.flavor == "innovaphone", Device.address.is_not(None))
+                    .where(Device.flavor == "innovaphone")
                     .where(Device.last_seen >= datetime.now(UTC) - GONE)
                     .order_by(Device.address)
                 )
-                return web.json_response([_target(address, model) for address, model in found])
+                return web.json_response(
+                    [_target(address, model) for address, model in found if address]
+                )
 
 
 def _target(address: str, model: str) -> dict[str, object]:

@@ -21,8 +21,8 @@ MAC = "009033010203"
 URL = "http://192.0.2.10:8000/telephoning/innovaphone/k/abcdefghjkmnpqrstuvwxyz234"
 
 
-def configured(phone_type: str = "Innovaphone IP112", transport: str = "udp") -> Modules:
-    words = sample.vocabulary(FLAVOR, phone_type, MAC, transport=transport)
+def configured(phone_type: str = "Innovaphone IP112") -> Modules:
+    words = sample.vocabulary(FLAVOR, phone_type, MAC)
     return run(sample.render(FLAVOR, "config.txt", words))
 
 
