@@ -24,7 +24,7 @@ from muru.db.realtime import RealtimeRow
 from muru.errors import Invalid
 from muru.provisioning.files import Audience, Format, ProvisioningFile
 from muru.provisioning.identification import Identification
-from muru.provisioning.mac import Mac
+from muru.provisioning.mac import Mac, OptionalMac
 from muru.provisioning.vocabulary import Link, Vocabulary
 from muru.settings import Settings
 
@@ -120,7 +120,7 @@ class DeviceFields(BaseModel):
     A flavor whose ``EXTRA_FIELDS`` inherits this has its phones known by their MAC addresses.
     """
 
-    mac: Mac | None = Field(
+    mac: OptionalMac = Field(
         None,
         title="MAC address",
         description="On a label on the phone; leave empty to claim the phone later.",

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from muru.errors import Invalid, MuruError, TooManyRequests
+from muru.keys import SITE
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         # The reference ties what the person sees to the line in the log.
         reference = secrets.token_hex(4)
-        _log.exception("request %s %s failed [%s]", request.method, request.path, reference)
+        _log.exception("request %s %s failed [%s]", request.method, _shown(request), reference)
         detail = f"Something went wrong here. Tell the operator this reference: {reference}"
         return problem(500, "internal", detail)
 
@@ -58,6 +59,15 @@ def problem(
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _shown(request: web.Request) -> str:
+    """Return the path for the log: those of phones may hold a token."""
+    prefix = f"/{request.config_dict[SITE].settings.telephoning_prefix}/"
+    if not request.path.startswith(prefix):
+        return request.path
+    folder, _, rest = request.path.removeprefix(prefix).partition("/")
+    return f"{prefix}{folder}/…" if rest else f"{prefix}…"
 
 
 def _from_muru_error(error: MuruError) -> web.Response:

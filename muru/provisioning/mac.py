@@ -49,10 +49,14 @@ def written(mac: str, separator: str = ":") -> str:
 
 
 def _read(given: object) -> object:
-    if isinstance(given, str):
-        return normalise(given) if given.strip() else None
-    return given
+    return normalise(given) if isinstance(given, str) else given
 
 
-#: What a person types; an empty text is none.
+def _none_if_blank(given: object) -> object:
+    return None if isinstance(given, str) and not given.strip() else given
+
+
+#: A field for what a person types.
 Mac = Annotated[str, BeforeValidator(_read)]
+#: The same, where an empty text is none.
+OptionalMac = Annotated[Mac | None, BeforeValidator(_none_if_blank)]
