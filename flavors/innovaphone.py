@@ -69,7 +69,7 @@ class Innovaphone(SIP):
     #: The longest time in minutes from one poll to the next: nothing else tells them of changes.
     POLL = 5
     #: By which the phones that service-discovery lists answer to SNMP, read only; None: not at all.
-    SNMP_COMMUNITY: ClassVar[str | None] = "public"
+    SNMP_COMMUNITY: ClassVar[str | None] = None
 
     def generate_routes(self, router: web.RouteTableDef) -> None:
         @router.get("/service-discovery")
