@@ -26,7 +26,7 @@ from muru.flavor import (
     PhoneFlavor,
 )
 from muru.jobs import LONGEST_INTERVAL
-from muru.paths import bundled
+from muru.paths import ENTRY_POINT_GROUP, bundled
 from muru.provisioning.check import fault_of
 from muru.provisioning.templates import Templates, templates_of
 from muru.settings import Settings
@@ -34,8 +34,6 @@ from muru.settings import Settings
 _log = logging.getLogger(__name__)
 
 _FEW = 5  # phone types that are named to whoever chose none of them
-ENTRY_POINT_GROUP = "muru.flavors"
-
 _HOOK = ("session", "asterisk_session", "user", "extension")
 _METHODS = {
     "on_extension_create": _HOOK,

@@ -36,7 +36,7 @@ from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from markupsafe import Markup, escape
 
 from muru.flavor import PhoneFlavor
-from muru.paths import bundled
+from muru.paths import bundled, template_folders
 from muru.provisioning import mac as macs
 from muru.provisioning.files import Format, ProvisioningFile
 from muru.provisioning.vocabulary import Vocabulary
@@ -130,7 +130,11 @@ def templates_of(settings: Settings) -> "Templates":
     beside = [path.absolute() / "templates" for path in settings.flavor_paths]
     return Templates(
         [path.absolute() for path in settings.template_paths],
-        [*beside, bundled("provisioning_templates")],
+        [
+            *beside,
+            *template_folders(settings.enabled_phone_flavors),
+            bundled("provisioning_templates"),
+        ],
     )
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 import pytest
 
 from muru.flavor import PhoneFlavor, ProvisioningFile, Vocabulary
-from muru.provisioning.templates import TemplateFault, Templates
+from muru.provisioning.templates import TemplateFault, Templates, templates_of
+from muru.settings import Settings
 from muru.testing import sample
 
 FILE = ProvisioningFile("{mac}.cfg", "phone.cfg")
@@ -131,3 +132,20 @@ def test_missing_template_is_a_fault(own: Path) -> None:
     """A file without any template is an error that names the template."""
     with pytest.raises(TemplateFault, match=r"acme/phone\.cfg: there is no such template"):
         text(Templates([own], []))
+
+
+def test_templates_of_a_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An enabled flavor of a distribution brings its templates, in the folder beside its module."""
+    (tmp_path / "acme_phones/templates/acme").mkdir(parents=True)
+    (tmp_path / "acme_phones/__init__.py").write_text("raise ImportError")
+    (tmp_path / "acme_phones/templates/acme/phone.cfg").write_text("from afar\n")
+    info = tmp_path / "acme_phones-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-phones\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[muru.flavors]\nacme = acme_phones\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    enabled = Settings(_env_file=None, enabled_phone_flavors=["acme"])
+
+    assert text(templates_of(enabled)) == "from afar\n"
+    assert not templates_of(Settings(_env_file=None)).exists("acme/phone.cfg")
