@@ -88,6 +88,31 @@ class Gigaset(SIP):
         "fr": ("7", "0x9", "0x18"),
         "nl": ("9", "0xa", "0x30"),
     }
+    # Of Maxwell.
+    #: unsure: 2 is known to be TLS; TCP is a guess.
+    DESK_TRANSPORTS: ClassVar[dict[str, int]] = {"udp": 1, "tcp": 0, "tls": 2}
+    DESK_TONES: ClassVar[dict[str, str]] = {
+        "da": "DNK",
+        "de": "DEU",
+        "es": "ESP",
+        "fi": "FIN",
+        "fr": "FRA",
+        "it": "ITA",
+        "nl": "NLD",
+        "pl": "POL",
+        "pt": "PRT",
+        "sv": "SWE",
+    }
+    DESK_ZONES: ClassVar[dict[float, str]] = {0: "GMT.Europe/London", 1: "GMT+1.Europe/Amsterdam"}
+    LANGUAGES: ClassVar[dict[str, str]] = {
+        "de": "de-de",
+        "en": "en-us",
+        "es": "es-es",
+        "fr": "fr-fr",
+        "it": "it-it",
+        "nl": "nl-nl",
+    }
+    #: Of the newer bases.
     TONES: ClassVar[dict[str, str]] = {"de": "Germany", "es": "Spain", "fr": "France"}
     #: Of the N510, by whole hours east of UTC.
     HOURS: ClassVar[dict[int, str]] = {

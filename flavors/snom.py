@@ -53,9 +53,9 @@ MODELS = {
     "Snom D862": Model(8, 32),
     "Snom D865": Model(12, 40),
     "Gigaset P710": Model(4, 4),
-    "Gigaset P810": Model(6, 16),
-    "Gigaset P82x": Model(8, 32),
-    "Gigaset P85x": Model(8, 40),
+    "Gigaset P810": Model(6, 4),
+    "Gigaset P82x": Model(8, 28),
+    "Gigaset P85x": Model(8, 36),
 }
 
 

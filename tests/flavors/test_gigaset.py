@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from muru.flavors.gigaset import Gigaset
 
+from muru.flavor import CODEC
 from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
+from muru.provisioning.vocabulary import Transport
 from muru.testing import Account
 from tests.flavors import sample
 from tests.flavors.phones.gigaset import (
@@ -26,8 +28,8 @@ OLD, NEW, DESK = "Gigaset N510 IP PRO", "Gigaset N870 IP PRO", "Gigaset Maxwell 
 def render(
     phone_type: str,
     *names: str,
-    codecs: tuple[str, ...] | None = None,
-    transport: str = "udp",
+    codecs: tuple[CODEC, ...] | None = None,
+    transport: Transport = "udp",
 ) -> bytes:
     """Return the device's file as its bytes."""
     words = sample.vocabulary(
@@ -87,7 +89,7 @@ def test_codecs_are_written_in_order_of_preference() -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-def test_transport_is_the_servers(transport: str) -> None:
+def test_transport_is_the_servers(transport: Transport) -> None:
     """The newer bases and the desk phones register over what the site has set."""
     for kind in (NEW, DESK):
         assert accounts_of(kind, render(kind, transport=transport))[0].transport == transport

@@ -1,8 +1,9 @@
 """Gigaset's DECT bases and Maxwell desk phones.
 
 Modelled on the vendor's wiki (which URL DHCP makes, what the files hold, how strings are quoted)
-and on files and user agents that Wazo's provisioning server knows. No device was at hand; the user
-agent of Maxwell is a guess after those of the bases.
+and on files and user agents that the provisioning servers Wazo and Tancredi know. No device was at
+hand; the user agent of Maxwell is a guess after those of the bases, and a real one would heed the
+URL that it has been told, as its file switches DHCP's options off.
 """
 
 import re
@@ -12,6 +13,7 @@ from muru.provisioning.vocabulary import Transport
 from muru.testing import Account, VirtualPhone
 
 _TRANSPORTS: dict[str, Transport] = {"1": "udp", "2": "tcp", "3": "tls"}
+_DESK_TRANSPORTS: dict[str, Transport] = {"1": "udp", "0": "tcp", "2": "tls"}
 
 
 class GigasetPhone(VirtualPhone):
@@ -141,7 +143,7 @@ def maxwell_accounts(parameters: dict[str, str]) -> list[Account]:
         Account(
             parameters[each + "RegistrationServer.Address"],
             int(parameters[each + "RegistrationServer.Port"]),
-            _TRANSPORTS[parameters["SIP.TransportProtocol"]],
+            _DESK_TRANSPORTS[parameters["SIP.TransportProtocol"]],
             parameters[each + "AuthName"],
             parameters[each + "AuthPassword"],
             parameters[each + "DisplayName"],
