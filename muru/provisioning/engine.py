@@ -15,7 +15,7 @@ from muru.flavor import PhoneFlavor
 from muru.provisioning import mac as macs
 from muru.provisioning import render
 from muru.provisioning.files import Audience, ProvisioningFile
-from muru.provisioning.identification import Evidence, Identified, identify, phone_type
+from muru.provisioning.identification import Evidence, Identified, identify, phone_type, told_by
 from muru.provisioning.journal import Journal, Visit
 from muru.provisioning.limiter import Limiter
 from muru.provisioning.lookup import DeviceRecord, LineRecord, Lookup
@@ -197,14 +197,14 @@ class Engine:
         request, mac = case.request, wanted.mac
         if not self._site.settings.claim or mac is None or not lines.has_mac(wanted.flavor):
             return None
-        told = _told(case)
+        model, firmware = told_by(wanted.flavor, request.user_agent)
         newcomer = claims.Newcomer(
             mac=mac,
             address=request.address,
             flavor=wanted.folder,
-            type=phone_type(wanted.flavor, told.model or "") or wanted.flavor.PHONE_TYPES[0],
-            model=told.model or "",
-            firmware=told.firmware or "",
+            type=phone_type(wanted.flavor, model) or wanted.flavor.PHONE_TYPES[0],
+            model=model,
+            firmware=firmware,
             user_agent=request.user_agent,
         )
         return await claims.meet(self._site, newcomer, case.place.token)
@@ -220,10 +220,8 @@ class Engine:
         proof: Proof = "",
         reason: str = "",
     ) -> Answer:
-        told, device = _told(case), case.device
-        if device is not None and (told.model or told.firmware):
-            model, firmware = told.model or device.model, told.firmware or device.firmware
-            device = replace(device, model=model, firmware=firmware)
+        case = _updated(case, wanted)
+        device = case.device
         shared = wanted.file.audience is Audience.ANYBODY
         # In a file for everybody only a token that came along goes back.
         token = device.token if device and (case.token or not shared) else ""
@@ -240,7 +238,6 @@ class Engine:
         except TemplateFault as fault:
             _log.error("a phone cannot be served: %s", fault)
             return self._note(case, _MISSING, "its template is broken")
-        case = replace(case, device=device)
         return self._note(case, Answer(200, body, content_type), reason, proof)
 
     def _note(self, case: _Case, answer: Answer, reason: str, proof: Proof = "") -> Answer:
@@ -266,12 +263,16 @@ class Engine:
         return answer
 
 
-def _told(case: _Case) -> Identified:
-    """Return what the user agent tells of model and firmware."""
-    if case.wanted is None or not case.request.user_agent:
-        return Identified()
-    evidence = Evidence(folder=case.wanted.folder, user_agent=case.request.user_agent)
-    return identify([(case.wanted.folder, case.wanted.flavor)], evidence)
+def _updated(case: _Case, wanted: Wanted) -> _Case:
+    """Let the model and the firmware of a device be what its phone says of itself just now."""
+    device = case.device
+    if device is None or not case.request.user_agent:
+        return case
+    model, firmware = told_by(wanted.flavor, case.request.user_agent)
+    model, firmware = model or device.model, firmware or device.firmware
+    if (model, firmware) == (device.model, device.firmware):
+        return case
+    return replace(case, device=replace(device, model=model, firmware=firmware))
 
 
 def _match(registry: Registry, folder: str, name: str, query: Mapping[str, str]) -> Wanted | None:

@@ -99,6 +99,13 @@ def identify(candidates: Candidates, evidence: Evidence) -> Identified:
     )
 
 
+def told_by(flavor: "PhoneFlavor", user_agent: str) -> tuple[str, str]:
+    """Return the model and the firmware that a phone of *flavor* names there; empty where not."""
+    match = _agent_match(flavor, user_agent[:_LONGEST])
+    told = match.groupdict("") if match else {}
+    return told.get("model", ""), told.get("firmware", "")
+
+
 def phone_type(flavor: "PhoneFlavor", model: str) -> str | None:
     """Return the phone type of *flavor* that is meant by a vendor's *model* (``D735``), if any.
 

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 _PAUSE = 0.5  # seconds in which entries are collected
 _BOUND = 20_000  # entries that wait to be written; the oldest are dropped
-_AT_ONCE = 1_000  # written in one transaction, so that others have their turn
+_AT_ONCE = 200  # written in one transaction, so that others have their turn
 _KEPT = 200_000  # entries in all
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 

@@ -141,12 +141,24 @@ class Lookup:
 def _record(rows: Sequence[Sequence[Any]]) -> DeviceRecord | None:
     if not rows:
         return None
-    values = dict(zip((column.key for column in _DEVICE), rows[0], strict=False))
-    values["granted_at"] = _time(values["granted_at"])
-    for name in ("is_open", "token_used"):
-        values[name] = bool(values[name])
-    lines = (row[len(_DEVICE) :] for row in rows)
-    return DeviceRecord(**values, lines=tuple(_line(line) for line in lines if line[1] is not None))
+    id_, mac, flavor, type_, token, is_open, granted_at, granted_to, used, model, firmware = rows[
+        0
+    ][: len(_DEVICE)]
+    lines = [row[len(_DEVICE) :] for row in rows]
+    return DeviceRecord(
+        id=id_,
+        mac=mac,
+        flavor=flavor,
+        type=type_,
+        token=token,
+        is_open=bool(is_open),
+        granted_at=_time(granted_at),
+        granted_to=granted_to,
+        token_used=bool(used),
+        model=model,
+        firmware=firmware,
+        lines=tuple(_line(line) for line in lines if line[1] is not None),
+    )
 
 
 def _line(row: Sequence[Any]) -> LineRecord:
