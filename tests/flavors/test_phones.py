@@ -26,7 +26,7 @@ from muru.app import create_app
 from muru.asterisk import config, program
 from muru.db.models import Device, DeviceLine, Extension
 from muru.flavor import PhoneFlavor
-from muru.keys import AMI, REGISTRATIONS, SITE
+from muru.keys import AMI, ENGINE, REGISTRATIONS, SITE
 from muru.services import lines, users
 from muru.services.site import OPERATOR
 from muru.settings import Settings
@@ -57,13 +57,13 @@ class Case:
         return "-".join(filter(None, (self.flavor, self.model, self.via)))
 
 
-def cases() -> Iterator[Case]:
-    """All of them, each with a MAC address of its own."""
+def cases(digit: str, transports: int = 2) -> Iterator[Case]:
+    """All of them, by so many transports, with MAC addresses of their own, which have *digit*."""
     for name in FLAVORS:
         module = importlib.import_module(f"tests.flavors.phones.{name}")
-        for at, via in enumerate(getattr(module, "VIA", ("http", "tftp"))):
+        for at, via in enumerate(getattr(module, "VIA", ("http", "tftp"))[:transports]):
             for number, (type_, mac, model) in enumerate(module.CASES):
-                own = f"{mac[:6]}{at:02x}{number:04x}" if mac else ""
+                own = f"{mac[:6]}{digit}{at:x}{number:04x}" if mac else ""
                 yield Case(name, module.PHONE, type_, own, model, via)
 
 
@@ -137,6 +137,7 @@ async def muru(
             claim=False,
             extensions_per_user=1000,
             provisioning_rate=10_000,
+            resync_rate=100,
             **asterisk_ports(),
         )
     async with asterisk_at(settings) as asterisk:
@@ -163,7 +164,7 @@ async def asterisk_at(settings: Settings) -> AsyncIterator[program.Process]:
         await asterisk.stop()
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=str)
+@pytest.mark.parametrize("case", list(cases("0")), ids=str)
 async def test_phone_provisions_itself(muru: Muru, case: Case) -> None:
     """A phone boots and registers, and again with proof; who has its MAC alone gets nothing.
 
@@ -172,6 +173,8 @@ async def test_phone_provisions_itself(muru: Muru, case: Case) -> None:
     """
     number, password = await muru.extension(case)
     token = await muru.token(number)
+    proofs: set[str] = set()
+    unsubscribe = muru.app[ENGINE].journal.subscribe(lambda visit: proofs.add(visit.proof))
 
     async with muru.phone(case, case.mac, token) as phone:
         await phone.boot()
@@ -182,7 +185,10 @@ async def test_phone_provisions_itself(muru: Muru, case: Case) -> None:
         before = len(phone.requests)
         await phone.boot()
         assert await phone.register() == [200]
-        assert (token in f"{phone.http} {phone.requests[before:]}") == muru.flavor(case).KEEPS_URL
+        by_token = muru.flavor(case).KEEPS_URL
+        assert (token in f"{phone.http} {phone.requests[before:]}") == by_token
+        assert proofs >= {"token" if by_token else "address", *(["first-use"] if case.mac else [])}
+    unsubscribe()
 
     stranger, guess = f"{case.mac[:6]}ffffff" if case.mac else "", token[::-1]
     async with (
@@ -194,17 +200,30 @@ async def test_phone_provisions_itself(muru: Muru, case: Case) -> None:
         assert answers(thief) == answers(nobody)
         assert not any(secret in str(thief.replies) for secret in (token, password))
 
-    if case.mac:
-        shown = {"first-use", "token" if muru.flavor(case).KEEPS_URL else "address"}
-        await until(lambda: proofs(muru, case.mac), lambda found: shown <= found)
+
+def to_be_resynced() -> Iterator[object]:
+    # Their user agents have serial numbers, which are taken for the MAC addresses of other phones.
+    unknown = pytest.mark.xfail(reason="its contact is not recognized", strict=False)
+    for case in cases("f", transports=1):
+        yield pytest.param(case, marks=unknown) if "Linksys" in case.type else case
+
+
+@pytest.mark.parametrize("case", list(to_be_resynced()), ids=str)
+async def test_phone_is_resynced(muru: Muru, case: Case) -> None:
+    """On the family's own NOTIFY a phone fetches its new name and registers, as the API tells."""
+    number, _ = await muru.extension(case)
+
+    async with muru.phone(case, case.mac, await muru.token(number)) as phone:
+        await phone.boot()
+        # For another while than later: muru tells the two apart by their ends, to the second.
+        assert await phone.register(expires=300) == [200]
+        await until(lambda: muru.alice.get(f"/extensions/{number}"), lambda e: e["registered"])
+        told = await muru.alice.post(f"/extensions/{number}/resync", {"within": 10})
+
+        can = bool(muru.flavor(case).resync_headers(case.type))
+        assert (told["state"], len(phone.notified)) == ("registered" if can else "no-way", can)
 
 
 def answers(phone: VirtualPhone) -> list[tuple[int, bytes]]:
     mac = phone.mac.encode() or b"none"
     return [(status, body.lower().replace(mac, b"{mac}")) for status, body in phone.replies]
-
-
-async def proofs(muru: Muru, mac: str) -> set[str]:
-    """What a phone has shown when it got its configuration."""
-    log = await muru.alice.get(f"/devices/{mac}/log")
-    return {each["proof"] for each in log if each["status"] == 200 and each["proof"]}
