@@ -3,6 +3,7 @@
 What is played are sounds of Debian's package asterisk-core-sounds-en.
 """
 
+import asyncio
 import logging
 
 from muru.asterisk.ari import Ari
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 CLAIM_APP, IDENTIFY_APP = "claim", "identify"
 _RING_SECONDS = 15.0
+_LOOKS, _PAUSE = 30, 0.05  # at where a caller is registered, and the seconds between them
 
 _CLAIMED = ("num-was-successfully", "activated")
 _UNKNOWN = ("privacy-incorrect", "check-number-dial-again")
@@ -70,6 +72,15 @@ class Calls:
         )
         return contact.uri
 
+    async def _contacts_of_caller(self, account: str) -> list[Contact]:
+        """Return the contacts of a temporary account: it may have registered in this moment."""
+        for _ in range(_LOOKS):
+            contacts = self._registrations.contacts(account)
+            if contacts and self._registrations.is_settled(account):
+                break
+            await asyncio.sleep(_PAUSE)
+        return self._registrations.contacts(account)
+
     async def _contact_of(
         self, actor: Actor, mac: str, account: str | None
     ) -> tuple[str, Contact | None]:
@@ -95,7 +106,7 @@ class Calls:
     async def _take_claim(self, channel: AriChannel, arguments: tuple[str, ...]) -> None:
         account, token = arguments
         await channel.answer()
-        contacts = self._registrations.contacts(account)
+        contacts = await self._contacts_of_caller(account)  # of which the claim leaves nothing
         try:
             claimed = await claims.claim_by_token(self._site, account, token)
         except (NotFound, Invalid):

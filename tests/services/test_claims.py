@@ -319,7 +319,7 @@ async def test_another_model_of_the_family(site: Site, alice: Actor) -> None:
 
 
 async def test_phone_that_others_hold(site: Site, alice: Actor, eve: Actor) -> None:
-    """Nobody takes over a phone that is held by showing its MAC address, nor does an administrator."""
+    """Nobody takes over a phone that is held by showing its MAC, no administrator either."""
     await create(site, alice, "2001")
     before = await device(site)
     extension = await create(site, eve, "2002", None)
@@ -461,7 +461,7 @@ async def test_one_phone_claimed_twice_at_once(any_site: Site) -> None:
 
 
 async def test_claimed_while_it_asks_and_is_tidied(any_site: Site, databases: Databases) -> None:
-    """Whatever is asked and tidied in the moment of a claim, nobody fails and nothing is left over."""
+    """Whatever is asked and tidied in the moment of a claim, nothing is left over."""
     extension = await create(any_site, await actor(any_site, "alice"), "2001", None)
     phone = await temporary(any_site)
     await not_seen_for(any_site, 61, phone.account)
