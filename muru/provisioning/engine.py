@@ -21,6 +21,7 @@ from muru.provisioning.limiter import Limiter
 from muru.provisioning.lookup import DeviceRecord, LineRecord, Lookup
 from muru.provisioning.proof import prove
 from muru.provisioning.render import Whereabouts
+from muru.provisioning.rendered import Ingredients, Rendered
 from muru.provisioning.request import Answer, Place, Proof, ProvisioningRequest, take_apart
 from muru.provisioning.templates import TemplateFault, templates_of
 from muru.provisioning.vocabulary import Link, Phonebook
@@ -70,6 +71,7 @@ class Engine:
         self._facts = render.site_facts(site.settings)
         self._lookup = Lookup(site.database)
         self._limiter = Limiter(site.settings.provisioning_rate)
+        self._kept = Rendered()
 
     def start(self) -> None:
         self.journal.start()
@@ -221,24 +223,38 @@ class Engine:
         reason: str = "",
     ) -> Answer:
         case = _updated(case, wanted)
-        device = case.device
-        shared = wanted.file.audience is Audience.ANYBODY
-        # In a file for everybody only a token that came along goes back.
-        token = device.token if device and (case.token or not shared) else ""
+        try:
+            answer = self._rendered(case, wanted, book)
+        except TemplateFault as fault:
+            _log.error("a phone cannot be served: %s", fault)
+            return self._note(case, _MISSING, "its template is broken")
+        return self._note(case, answer, reason, proof)
+
+    def _rendered(self, case: _Case, wanted: Wanted, book: Phonebook | None) -> Answer:
+        """Return the file, rendered now, or before if it was made of just the same."""
+        device, shared = case.device, wanted.file.audience is Audience.ANYBODY
+        made_of = Ingredients(
+            device=None if shared else device,
+            origin=case.request.origin,
+            # In a file for everybody only a token that came along goes back.
+            token=device.token if device and (case.token or not shared) else "",
+            templates=self.templates.version,
+        )
+        if book is None and (known := self._kept.get(wanted.file, made_of)):
+            return known
         words = render.vocabulary(
             self._site.settings,
             self._facts,
             wanted.flavor,
-            Whereabouts(case.request.origin, wanted.folder, token),
-            device=None if shared else device,
+            Whereabouts(made_of.origin, wanted.folder, made_of.token),
+            device=made_of.device,
             phonebook=book,
         )
-        try:
-            body, content_type = self.templates.render(wanted.flavor, wanted.file, words)
-        except TemplateFault as fault:
-            _log.error("a phone cannot be served: %s", fault)
-            return self._note(case, _MISSING, "its template is broken")
-        return self._note(case, Answer(200, body, content_type), reason, proof)
+        body, content_type = self.templates.render(wanted.flavor, wanted.file, words)
+        answer = Answer(200, body, content_type)
+        if book is None:
+            self._kept.keep(wanted.flavor, wanted.file, made_of, answer)
+        return answer
 
     def _note(self, case: _Case, answer: Answer, reason: str, proof: Proof = "") -> Answer:
         request, wanted, device = case.request, case.wanted, case.device

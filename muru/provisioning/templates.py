@@ -15,7 +15,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -147,6 +148,24 @@ class Templates:
         self.faults: dict[str, Fault] = {}  # of the operator's templates, by name
         self._bundled = {each: _environment(each, [], others) for each in Format}
         self._own = {each: _environment(each, own, others) for each in Format} if own else {}
+        self._version, self._stamps, self._look_at = 0, _stamps(self.folders), 0.0
+
+    @property
+    def version(self) -> int:
+        """A number that is another one after any change of a template, or a new one.
+
+        The folders are looked at no more often than every half second: a hall full of phones asks
+        at once.
+        """
+        time = monotonic()
+        if time >= self._look_at:
+            self._look_at, stamps = time + _LOOK, _stamps(self.folders)
+            if stamps != self._stamps:
+                self._version, self._stamps = self._version + 1, stamps
+                for environment in (*self._bundled.values(), *self._own.values()):
+                    assert environment.cache is not None
+                    environment.cache.clear()
+        return self._version
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a template ``folder/name``."""
@@ -166,6 +185,7 @@ class Templates:
         Raises:
             TemplateFault: its template is missing or broken.
         """
+        _ = self.version  # what has changed is read anew
         name = f"{type(flavor).__name__.lower()}/{file.template}"
         text = self._render_own(name, file, flavor, vocabulary)
         if text is None:
@@ -195,31 +215,17 @@ class Templates:
         return text
 
 
-class _Folders(FileSystemLoader):
-    """Templates in folders, of which the first that has one counts, also one that is new there.
-
-    They are looked at again no more often than every :data:`_LOOK` seconds: a hall full of phones
-    asks for the same ones.
-    """
-
-    def get_source(
-        self, environment: Environment, template: str
-    ) -> tuple[str, str, Callable[[], bool]]:
-        source, filename, is_unchanged = super().get_source(environment, template)
-        looked = monotonic()
-
-        def is_fresh() -> bool:
-            nonlocal looked
-            if monotonic() < looked + _LOOK:
-                return True
-            looked = monotonic()
-            first = next(filter(os.path.isfile, self._places(template)), None)
-            return first == filename and is_unchanged()
-
-        return source, filename, is_fresh
-
-    def _places(self, template: str) -> Iterator[str]:
-        return (os.path.join(folder, template) for folder in self.searchpath)  # noqa: PTH118
+def _stamps(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Return what tells that a file below *folders* has changed."""
+    stamps = {}
+    for folder in folders:
+        for place, _, names in os.walk(folder, followlinks=True):
+            for name in names:
+                path = f"{place}/{name}"
+                with suppress(OSError):  # gone meanwhile
+                    status = os.stat(path)  # noqa: PTH116  # a Path would take longer than this
+                    stamps[path] = status.st_mtime_ns, status.st_size
+    return stamps
 
 
 class _Writer(CodeGenerator):
@@ -258,11 +264,12 @@ def _environment(written_as: Format, own: list[Path], others: list[Path]) -> Env
     """
     environment = _Environment(
         loader=ChoiceLoader(
-            [PrefixLoader({"bundled": _Folders(others)}), _Folders([*own, *others])]
+            [PrefixLoader({"bundled": FileSystemLoader(others)}), FileSystemLoader([*own, *others])]
         ),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=_ESCAPES[written_as],
+        auto_reload=False,  # Templates looks
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
