@@ -202,6 +202,8 @@ def test_documentation_tells_the_defaults() -> None:
     told = {row[1].strip(" `"): row[2].strip(" `") for row in rows}
     declared = {name: value for name, value in vars(PhoneFlavor).items() if name.isupper()}
 
+    shown = {name: repr(value).replace("'", '"') for name, value in declared.items()}
     assert {name: told.get(name) for name in declared} == {
-        name: repr(value).replace("'", '"') for name, value in declared.items()
+        **shown,
+        "IDENTIFICATION": "Identification()",
     }
