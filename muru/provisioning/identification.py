@@ -61,6 +61,7 @@ class Identified:
     confidence: float = 0.0
 
 
+_Matches = dict[str, re.Match[str] | None]
 Candidates = Iterable[tuple[str, "PhoneFlavor"]]  # name and flavor
 
 
@@ -68,8 +69,8 @@ def identify(candidates: Candidates, evidence: Evidence) -> Identified:
     """Return what *evidence* tells. Never raises, whatever a phone may send."""
     flavors = list(candidates)
     path, agent = evidence.path[:_LONGEST].strip("/"), evidence.user_agent[:_LONGEST]
-    mac = macs.find(evidence.mac) or macs.find(path) or macs.find(agent)
     found = {name: _agent_match(flavor, agent) for name, flavor in flavors}
+    mac = macs.find(evidence.mac) or macs.find(path) or _mac_in_agent(flavors, found, agent)
     named = [name for name, flavor in flavors if path and _has_file(flavor, path)]
     scores = {}
     for name, flavor in flavors:
@@ -93,7 +94,7 @@ def identify(candidates: Candidates, evidence: Evidence) -> Identified:
         vendor=flavor.IDENTIFICATION.vendor or None,
         model=told.get("model") or evidence.model or _model_in(flavor, path),
         firmware=told.get("firmware"),
-        mac=mac or macs.find(told.get("mac") or ""),
+        mac=mac,
         # What speaks for another flavor as well makes it less sure.
         confidence=round(scores[best] * (1 - second / 2), 2),
     )
@@ -130,6 +131,23 @@ def _agent_match(flavor: "PhoneFlavor", agent: str) -> re.Match[str] | None:
 @cache
 def _pattern(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE)
+
+
+def _mac_in_agent(
+    flavors: Sequence[tuple[str, "PhoneFlavor"]], found: _Matches, agent: str
+) -> str | None:
+    """Return the address in a user agent: what a family has there, else what is surely one.
+
+    Twelve hex digits may be a serial number. So they have to begin as a known vendor's addresses,
+    unless nobody knows the user agent at all.
+    """
+    for match in found.values():
+        if match and (told := match.groupdict().get("mac")):
+            return macs.find(told)
+    mac = macs.find(agent)
+    if mac is None or not any(found.values()):
+        return mac
+    return mac if any(_has_oui(flavor.IDENTIFICATION, mac) for _, flavor in flavors) else None
 
 
 def _agent_score(match: re.Match[str] | None) -> float:

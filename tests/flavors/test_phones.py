@@ -201,14 +201,7 @@ async def test_phone_provisions_itself(muru: Muru, case: Case) -> None:
         assert not any(secret in str(thief.replies) for secret in (token, password))
 
 
-def to_be_resynced() -> Iterator[object]:
-    # Their user agents have serial numbers, which are taken for the MAC addresses of other phones.
-    unknown = pytest.mark.xfail(reason="its contact is not recognized", strict=False)
-    for case in cases("f", transports=1):
-        yield pytest.param(case, marks=unknown) if "Linksys" in case.type else case
-
-
-@pytest.mark.parametrize("case", list(to_be_resynced()), ids=str)
+@pytest.mark.parametrize("case", list(cases("f", transports=1)), ids=str)
 async def test_phone_is_resynced(muru: Muru, case: Case) -> None:
     """On the family's own NOTIFY a phone fetches its new name and registers, as the API tells."""
     number, _ = await muru.extension(case)

@@ -99,6 +99,12 @@ def test_nothing_harms(agent: str, path: str, mac: str, vendor: str) -> None:
     assert (found.flavor is None) == (found.confidence == 0)
 
 
+def test_serial_number_is_no_address() -> None:
+    """Twelve hex digits in a known user agent are an address if they begin like a vendor's."""
+    assert identify(FLAVORS, Evidence(user_agent="Two 1.0 (88019FA42805)")).mac is None
+    assert identify(FLAVORS, Evidence(user_agent="Two 1.0 0C0C0C000001")).mac == "0c0c0c000001"
+
+
 KNOWN = [
     (
         ["--user-agent", "Mozilla/4.0 (compatible; snomD785-SIP 10.1.33.33 2010.12 000413922D24)"],
