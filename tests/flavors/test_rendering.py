@@ -119,7 +119,7 @@ DEVICE = ProvisioningFile("{mac}.cfg", "phone.cfg")
 @pytest.mark.parametrize(
     ("template", "text", "fault"),
     [
-        ("phone.cfg", GOOD + "a = {{ lins }}\n", "phone.cfg:5: 'lins' is undefined"),
+        ("phone.cfg", GOOD + "a = {{ nothing }}\n", "phone.cfg:5: 'nothing' is undefined"),
         ("phone.cfg", GOOD + f"a = {SAFE}\n", "names change it"),
         ("phone.cfg", GOOD + "{{ lines[0].name[:1] }} = 1\n", "names change it"),
         ("phone.xml", GOOD, "it is no XML"),

@@ -94,12 +94,12 @@ def test_broken_template_is_told_and_not_used(
 ) -> None:
     """A mistake is logged once with file and line, and phones get the bundled template's text."""
     path = own / "acme/phone.cfg"
-    path.write_text("a = 1\nb = {{ lins[0].name }}\n")
+    path.write_text("a = 1\nb = {{ nothing }}\n")
 
     assert text(templates) == text(templates) == "name = Alice\nsite = Camp\nend = 1\n"
     (record,) = caplog.records
-    assert f"{path}:2: 'lins' is undefined" in record.getMessage()
-    assert templates.faults["acme/phone.cfg"].reason == f"{path}:2: 'lins' is undefined"
+    assert f"{path}:2: 'nothing' is undefined" in record.getMessage()
+    assert templates.faults["acme/phone.cfg"].reason == f"{path}:2: 'nothing' is undefined"
 
 
 def test_broken_template_in_what_it_extends(templates: Templates, own: Path) -> None:
