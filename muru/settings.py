@@ -126,6 +126,8 @@ class Settings(BaseSettings):
         "yealink",
         "grandstream",
         "polycom",
+        "fanvil",
+        "gigaset",
         "mitel",
         "innovaphone",
         "ciscospa",
@@ -203,6 +205,7 @@ class Settings(BaseSettings):
     ari_username: str = Field("muru", pattern=r"^[A-Za-z0-9_-]+$")
     ari_secret: SecretStr | None = None
     sync_interval: int = Field(300, ge=5)
+    history_days: int = Field(14, ge=1)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
