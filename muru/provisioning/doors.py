@@ -26,14 +26,15 @@ WELL_KNOWN, UNPRIVILEGED = 69, 6969  # TFTP's port, and the one where that is no
 
 async def serve_http(request: web.Request) -> web.Response:
     """Answer GET, HEAD and POST below the prefix (some phones fetch directories by POST)."""
-    engine, settings = request.config_dict[ENGINE], request.config_dict[SITE].settings
+    config = request.config_dict  # which aiohttp puts together anew each time
+    engine, settings = config[ENGINE], config[SITE].settings
     path = request.path.partition(f"/{settings.telephoning_prefix}/")[2]
     answer = await engine.answer(
         ProvisioningRequest(
             transport="https" if request.scheme == "https" else "http",
             path=path,
             address=plain(request.remote),
-            origin=origin_of(request),
+            origin=_origin(request, settings),
             # Headers may hold any byte; what is no text becomes U+FFFD.
             user_agent=_text(request.headers.get("User-Agent", "")),
             query=request.query,
@@ -100,7 +101,10 @@ def pnp_server(engine: Engine, settings: Settings) -> PnpServer:
 
 def origin_of(request: web.Request) -> str:
     """Return the begin of URLs for a client: where it has reached muru, if nothing else is set."""
-    settings = request.config_dict[SITE].settings
+    return _origin(request, request.config_dict[SITE].settings)
+
+
+def _origin(request: web.Request, settings: Settings) -> str:
     if settings.public_url:
         return settings.public_url
     if is_host(request.host):

@@ -8,7 +8,7 @@ nothing is guessed.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from muru.provisioning import mac as macs
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from muru.flavor import PhoneFlavor
 
 _LONGEST = 512  # characters of a user agent or path that are looked at
+_REMEMBERED = 2_000  # user agents that were read
 _MARGIN = 0.2  # two flavors that are closer than this are a tie
 _FOLDER, _AGENT, _BARE_AGENT, _NAME, _OUI, _FILE = 1.0, 0.9, 0.7, 0.7, 0.6, 0.5
 
@@ -100,6 +101,7 @@ def identify(candidates: Candidates, evidence: Evidence) -> Identified:
     )
 
 
+@lru_cache(_REMEMBERED)
 def told_by(flavor: "PhoneFlavor", user_agent: str) -> tuple[str, str]:
     """Return the model and the firmware that a phone of *flavor* names there; empty where not."""
     match = _agent_match(flavor, user_agent[:_LONGEST])
