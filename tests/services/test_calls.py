@@ -11,7 +11,7 @@ from tests import sip
 from tests.conftest import StartStack
 from tests.observe import create as create_sip
 from tests.observe import faults, until
-from tests.services.virtual import FLAVORS, Phone, create, known, registered
+from tests.services.virtual import Phone, create, known, registered, start
 from tests.test_end_to_end import UNKNOWN
 
 MAC, OTHER = "000b82aabbcc", "000b82aabb00"
@@ -20,7 +20,7 @@ BUSY = 486  # what a virtual phone says to whoever calls it
 
 async def test_claim_by_telephone(start_stack: StartStack) -> None:
     """A new phone dials an extension's token, hears that it worked, and comes back as its phone."""
-    stack = await start_stack(enabled_phone_flavors=FLAVORS)
+    stack = await start(start_stack)
     extension = await create(stack.alice, "2001")
     caller = await create_sip(stack.alice, "2002")
 
@@ -50,7 +50,7 @@ async def test_claim_by_telephone(start_stack: StartStack) -> None:
 
 async def test_two_at_once(start_stack: StartStack) -> None:
     """Of phones behind one address that claim at once each gets its own, one with no token none."""
-    stack = await start_stack(enabled_phone_flavors=FLAVORS)
+    stack = await start(start_stack)
     macs = [MAC, OTHER, "000b82aabb01"]
     numbers = ["2001", "2002"]
     tokens = [(await create(stack.alice, number))["token"] for number in numbers]
@@ -89,7 +89,7 @@ async def test_two_at_once(start_stack: StartStack) -> None:
 
 async def test_identify_and_claim_from_the_list(start_stack: StartStack) -> None:
     """A phone that is chosen in the list rings, and no other does; claimed, it has the number."""
-    stack = await start_stack(enabled_phone_flavors=FLAVORS)
+    stack = await start(start_stack)
     await create(stack.alice, "2001")
 
     async with Phone.at(stack, MAC) as phone, Phone.at(stack, OTHER) as other:
@@ -126,7 +126,7 @@ async def test_identify_and_claim_from_the_list(start_stack: StartStack) -> None
 
 async def test_identify_over_tcp(start_stack: StartStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A phone that keeps a connection is rung by it: its own, and not the other at the number."""
-    stack = await start_stack(enabled_phone_flavors=FLAVORS, phone_transport="tcp")
+    stack = await start(start_stack, phone_transport="tcp")
     extension = await create(stack.alice, "2001", MAC)
     rung: list[str] = []
     answer = UserAgent._answer

@@ -3,14 +3,21 @@
 import time
 from typing import Any
 
+from muru.keys import ARI
 from muru.testing import Account
 from tests import sip
-from tests.conftest import Api, Stack
+from tests.conftest import Api, Stack, StartStack
 from tests.flavors.phones.grandstream import GrandstreamPhone
 from tests.observe import api_contacts, until
 
-FLAVORS = ["sip", "grandstream"]
 TYPE = "Grandstream GXP2160"
+
+
+async def start(start_stack: StartStack, **settings: Any) -> Stack:
+    """Start Asterisk and the application with Grandstream's flavor; both take calls."""
+    stack = await start_stack(enabled_phone_flavors=["sip", "grandstream"], **settings)
+    assert await stack.app[ARI].wait_connected(10)
+    return stack
 
 
 class Phone(GrandstreamPhone):
