@@ -118,7 +118,9 @@ class Guest(Input):
 
 
 class Ringing(BaseModel):
-    contact: str
+    """*number* is that of the line that rings, or the temporary account."""
+
+    number: str
 
 
 class LogQuery(Input):
@@ -191,7 +193,7 @@ async def claim_device(call: Call, body: Claim) -> DeviceView:
 async def identify_device(call: Call, body: Which) -> Ringing:
     """Make a phone ring, to tell it apart: one's own, or one that nobody has claimed."""
     calls = call.request.config_dict[CALLS]
-    return Ringing(contact=await calls.identify(call.actor, _mac(call), body.account))
+    return Ringing(number=await calls.identify(call.actor, _mac(call), body.account))
 
 
 @endpoints.post(_MAC + "/guests")

@@ -55,7 +55,7 @@ class Calls:
         *account* tells unclaimed ones apart.
 
         Returns:
-            The contact that is rung.
+            The number, or temporary account, of the contact that is rung.
 
         Raises:
             NotFound: there is no such phone, or it is not registered.
@@ -70,7 +70,7 @@ class Calls:
             caller_id="It is me <000>",
             timeout=_RING_SECONDS,
         )
-        return contact.uri
+        return number
 
     async def _contacts_of_caller(self, account: str) -> list[Contact]:
         """Return the contacts of a temporary account: it may have registered in this moment."""
