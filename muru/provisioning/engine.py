@@ -240,7 +240,7 @@ class Engine:
             token=device.token if device and (case.token or not shared) else "",
             templates=self.templates.version,
         )
-        if book is None and (known := self._kept.get(wanted.file, made_of)):
+        if book is None and (known := self._kept.get(wanted.flavor, wanted.file, made_of)):
             return known
         words = render.vocabulary(
             self._site.settings,

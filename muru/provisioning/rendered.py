@@ -11,7 +11,6 @@ kept.
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
 
 from muru.flavor import PhoneFlavor
 from muru.provisioning.files import ProvisioningFile
@@ -20,7 +19,7 @@ from muru.provisioning.request import Answer
 
 _BOUND = 64 * 2**20  # bytes; what was asked for longest ago is forgotten first
 _FRAME = 1_500  # bytes that an entry takes beside its file
-_Key = tuple[int, ProvisioningFile]
+_Key = tuple[type[PhoneFlavor], int, ProvisioningFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,11 @@ class Rendered:
         self._bound, self._size = bound, 0
         self._kept: OrderedDict[_Key, tuple[Ingredients, Answer]] = OrderedDict()
 
-    def get(self, file: ProvisioningFile, made_of: Ingredients) -> Answer | None:
+    def get(
+        self, flavor: PhoneFlavor, file: ProvisioningFile, made_of: Ingredients
+    ) -> Answer | None:
         """Return the file if it would be the same again."""
-        key = _key(file, made_of)
+        key = _key(flavor, file, made_of)
         found = self._kept.get(key)
         if found is None or found[0] != made_of:
             return None
@@ -56,9 +57,9 @@ class Rendered:
         self, flavor: PhoneFlavor, file: ProvisioningFile, made_of: Ingredients, answer: Answer
     ) -> None:
         """Keep the file for the next time, if *flavor* makes it of nothing else."""
-        if not _is_plain(type(flavor)) or vars(flavor).keys() - {"settings"}:
+        if type(flavor).job is not PhoneFlavor.job or vars(flavor).keys() - {"settings"}:
             return
-        key = _key(file, made_of)
+        key = _key(flavor, file, made_of)
         if known := self._kept.pop(key, None):
             self._size -= len(known[1].body) + _FRAME
         self._kept[key] = made_of, answer
@@ -68,10 +69,6 @@ class Rendered:
             self._size -= len(oldest.body) + _FRAME
 
 
-def _key(file: ProvisioningFile, made_of: Ingredients) -> _Key:
-    return (made_of.device.id if made_of.device else 0), file
+def _key(flavor: PhoneFlavor, file: ProvisioningFile, made_of: Ingredients) -> _Key:
+    return type(flavor), (made_of.device.id if made_of.device else 0), file
 
-
-@cache
-def _is_plain(flavor_class: type[PhoneFlavor]) -> bool:
-    return flavor_class.job is PhoneFlavor.job
