@@ -23,8 +23,8 @@ HOME = "192.0.2.7"
 
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings], request: pytest.FixtureRequest) -> Settings:
-    overrides = getattr(request, "param", {})
-    return make_settings(enabled_phone_flavors=["sip", "grandstream", "mitel"], **overrides)
+    flavors = {"enabled_phone_flavors": ["sip", "grandstream", "mitel"]}
+    return make_settings(**flavors | getattr(request, "param", {}))
 
 
 @pytest.fixture
@@ -281,6 +281,27 @@ async def test_ambiguous_claim(world: World) -> None:
     claimed = await world.alice.post(f"/devices/{MAC}/claim", body, status=200)
 
     assert claimed["address"] == HOME
+
+
+@pytest.mark.parametrize(
+    "settings", [{"enabled_phone_flavors": ["sip", "cisco79xx"]}], indirect=True
+)
+async def test_claim_of_a_phone_that_keeps_no_url(world: World) -> None:
+    """A phone that can be told no URL is known by the address from which it was claimed."""
+    created = await create(world.alice, "2001", None, type="Cisco 7975G")
+    name = "cisco79xx/SEP000B82AABBCC.cnf.xml"
+
+    async def fetch(address: str) -> str:
+        request = ProvisioningRequest("tftp", name, address, "http://muru.example:8000")
+        return (await world.app[ENGINE].answer(request)).body.decode()
+
+    password = created["sip"]["password"]
+    assert password not in await fetch(HOME)
+    await world.alice.post(f"/devices/{MAC}/claim", {"extension": "2001"}, status=200)
+
+    for _ in range(2):
+        assert password in await fetch(HOME)
+    assert password not in await fetch("192.0.2.66")
 
 
 @pytest.mark.parametrize("settings", [{"claim": False}], indirect=True)

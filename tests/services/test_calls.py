@@ -8,9 +8,9 @@ import pytest
 from muru.testing.message import Message
 from muru.testing.sip import UserAgent
 from tests import sip
-from tests.conftest import StartStack
-from tests.observe import create as create_sip
+from tests.conftest import StartStack, free_port
 from tests.observe import api_contacts, faults, until
+from tests.observe import create as create_sip
 from tests.services.virtual import Phone, create, known, registered, start
 from tests.test_end_to_end import UNKNOWN
 
@@ -151,3 +151,31 @@ async def test_identify_over_tcp(start_stack: StartStack, monkeypatch: pytest.Mo
         await until(lambda: asyncio.sleep(0, rung), lambda found: "INVITE" in found)
         assert another.requests == []
     assert faults(stack.asterisk_log) == []
+
+
+async def test_identify_behind_nat(start_stack: StartStack) -> None:
+    """A phone that takes a private address for its own is rung where its packets come from."""
+    stack = await start(start_stack)
+    port = free_port()
+    packets: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Socket(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            del addr
+            packets.put_nowait(data)
+
+    async with Phone.at(stack, MAC) as phone:
+        await phone.boot()
+        behind = "192.168.1.2:5060"
+        account = known(phone.account)
+        outcome = await sip.register(stack.sip_server, *account, port=port, behind=behind)
+        assert outcome.status == 200
+        await registered(stack.root, account.number)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Socket, local_addr=("127.0.0.1", port))
+
+        await stack.alice.post(f"/devices/{MAC}/identify", status=200)
+
+        packet = await asyncio.wait_for(packets.get(), 5)
+        transport.close()
+    assert packet.startswith(f"INVITE sip:{account.number}@127.0.0.1:{port} SIP/2.0\r\n".encode())
