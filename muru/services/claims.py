@@ -304,6 +304,17 @@ async def forget_unused(site: Site, in_use: frozenset[str] = frozenset()) -> int
     return len(gone)
 
 
+async def forget_at(transaction: Transaction, device_id: int, address: str) -> None:
+    """End the temporary account of a phone at *address* that has its own from now on."""
+    query = (
+        select(UnclaimedDevice)
+        .join(Device, Device.mac == UnclaimedDevice.mac)
+        .where(Device.id == device_id, UnclaimedDevice.address == address)
+    )
+    if found := list(await transaction.session.scalars(query)):
+        await _forget(transaction, found)
+
+
 async def _forget(transaction: Transaction, devices: Collection[UnclaimedDevice]) -> None:
     """Delete temporary accounts, here and at Asterisk."""
     accounts = [each.account for each in devices]

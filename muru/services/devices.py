@@ -15,24 +15,27 @@ from muru.db.models import (
 from muru.db.realtime import batches
 from muru.errors import Forbidden, Invalid, NotFound
 from muru.provisioning import mac as macs
-from muru.services import lines, passwords
+from muru.services import claims, lines, passwords
 from muru.services.hooks import run_hook
 from muru.services.site import Actor, Site, retried
 
 
+@retried
 async def grant(site: Site, device_id: int, address: str) -> bool:
     """Let the phone at *address* have the configuration of an open device; tell if it was first.
 
     One statement that looks and closes: two that ask at the same moment cannot both be first.
     """
-    async with site.database.transaction() as transaction:
+    async with site.transaction() as transaction:
         closed = await transaction.session.execute(
             update(Device)
             .where(Device.id == device_id, Device.is_open.is_(True))
             .values(is_open=False, token_used=False, granted_at=now(), granted_to=address[:45])
             .execution_options(synchronize_session=False)
         )
-    first: bool = closed.rowcount == 1  # type: ignore[attr-defined]
+        first: bool = closed.rowcount == 1  # type: ignore[attr-defined]
+        if first:
+            await claims.forget_at(transaction, device_id, address)
     return first
 
 

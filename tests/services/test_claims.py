@@ -421,6 +421,18 @@ async def test_hook_that_says_no(site: Site, alice: Actor) -> None:
     assert await waiting(site) == {phone.account}
 
 
+async def test_address_that_is_typed_later(any_site: Site, databases: Databases) -> None:
+    """A phone whose address somebody types has its own account, and waits for nobody any more."""
+    phone, spoofed = await temporary(any_site), await temporary(any_site, MAC, "192.0.2.66")
+    await create(any_site, await actor(any_site, "alice"), "2001")
+
+    assert await devices.grant(any_site, (await device(any_site)).id, phone.address)
+
+    assert await waiting(any_site) == {spoofed.account}
+    accounts = {row["id"] for row in await read_rows(databases.asterisk, "ps_endpoints")}
+    assert accounts == {spoofed.account, "2001"}
+
+
 # At the same moment
 
 

@@ -115,6 +115,8 @@ async def test_changes(start_stack: StartStack) -> None:
         await stack.alice.patch("/extensions/2002", {"extra_fields": {"mac": OTHER}})
         await new.has("2002")
         await phone.has("2001")
+        await registered(stack.root, "2001", "2002")
+        assert (await stack.alice.get("/devices"))["unclaimed"] == []
 
     assert faults(stack.asterisk_log) == []
 
