@@ -52,6 +52,7 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
         enabled_phone_flavors=MODULES,
         flavor_paths=[HERE.parent / "seed_flavor"],
         all_extension_types_public=True,
+        extensions_per_user=1000,
     )
 
 
@@ -81,6 +82,12 @@ def bodies(world: World, module: str) -> list[dict[str, Any]]:
     ]
 
 
+def first_bodies(world: World, module: str) -> list[dict[str, Any]]:
+    """As :func:`bodies`, of one type for each class: names are the class's business."""
+    firsts = {flavor.PHONE_TYPES[0] for flavor in flavors_of(world, module)}
+    return [body for body in bodies(world, module) if body["type"] in firsts]
+
+
 async def test_flavor_is_sound(world: World, module: str) -> None:
     """Each class of the module is used, has a type to choose, and codecs that Asterisk knows."""
     listed = [each for each in await world.root.get("/flavors") if each["module"] == module]
@@ -98,17 +105,21 @@ async def test_every_type_lives_and_dies(world: World, module: str) -> None:
 
     After each step Asterisk's tables are as reconciliation would make them.
     """
+    alive = {}
     for body in bodies(world, module):
-        number = body["number"]
         created = await world.alice.post("/extensions", body, status=201)
         assert created["extra_fields"].items() >= body["extra_fields"].items()
-        assert not (await reconcile(world.site)).changes
-        change = {"name": "Renamed", "extra_fields": created["extra_fields"]}
+        alive[body["number"]] = created["extra_fields"]
+    assert not (await reconcile(world.site)).changes
+
+    for number, fields in alive.items():
+        change = {"name": "Renamed", "extra_fields": fields}
         await world.alice.patch(f"/extensions/{number}", change)
         await world.alice.post(f"/extensions/{number}/password")
-        report = await reconcile(world.site)
-        assert (report.changes, report.foreign, report.skipped) == ([], [], {})
+    report = await reconcile(world.site)
+    assert (report.changes, report.foreign, report.skipped) == ([], [], {})
 
+    for number in alive:
         await world.alice.delete(f"/extensions/{number}")
         assert await realtime_rows(world.site, number) == {}
     assert not (await reconcile(world.site)).changes
@@ -116,7 +127,7 @@ async def test_every_type_lives_and_dies(world: World, module: str) -> None:
 
 async def test_hostile_name_does_no_harm(world: World, module: str) -> None:
     """Whatever a person may be called, the name is shown as it is and stays one value."""
-    for body in bodies(world, module):
+    for body in first_bodies(world, module):
         longest = world.site.registry.require_type(body["type"]).MAX_EXTENSION_NAME_CHARS
         for name in HOSTILE:
             given = name[:longest].strip()
@@ -135,7 +146,7 @@ async def test_hostile_name_does_no_harm(world: World, module: str) -> None:
 
 async def test_impossible_name_is_refused(world: World, module: str) -> None:
     """A name that no phone can show is refused by name, and nothing is saved."""
-    for body in bodies(world, module):
+    for body in first_bodies(world, module):
         for name in REFUSED:
             refused = await world.alice.post("/extensions", body | {"name": name}, status=422)
 
