@@ -33,6 +33,7 @@ PREFIX = "MURU_"
 PNP_PORT = 5060  # of SIP plug and play; phones know no other
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Seconds = Annotated[int, Field(ge=0)]
 
 
@@ -75,6 +76,19 @@ def _path_segment(prefix: str) -> str:
     if stripped in {"api", "metrics"}:
         raise ValueError(f"{stripped!r} is taken by muru itself")
     return stripped
+
+
+def _area_level(entry: str) -> str:
+    # Only muru's own: some libraries tell passwords at DEBUG.
+    if not re.fullmatch(r"muru(\.\w+)*=(DEBUG|INFO|WARNING|ERROR)", entry):
+        raise ValueError(f"{entry!r} is not like muru.asterisk=DEBUG")
+    return entry
+
+
+def _console_command(command: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+( ([A-Za-z0-9_.@/-]+|\*))*", command):
+        raise ValueError(f"{command!r} is no console command; * stands for one word of any kind")
+    return command
 
 
 def _web_address(url: str) -> str:
@@ -158,7 +172,22 @@ class Settings(BaseSettings):
     pnp: bool = False
     trusted_proxies: JsonList[Network] = []
     public_url: Annotated[str, AfterValidator(_web_address)] | None = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: LogLevel = "INFO"
+    log_levels: JsonList[Annotated[str, AfterValidator(_area_level)]] = []
+    log_format: Literal["text", "json"] = "text"
+    metrics_token: SecretStr | None = Field(None, min_length=16)
+    console_commands: JsonList[Annotated[str, AfterValidator(_console_command)]] = [
+        "core show channels",
+        "core show channel *",
+        "core show uptime",
+        "core show version",
+        "pjsip show contacts",
+        "pjsip show endpoint *",
+        "pjsip show endpoints",
+        "pjsip show transports",
+        "module show",
+    ]
+    audit_log_days: int = Field(365, ge=1)
 
     # Provisioning
     provisioning_trust: Literal["first-use", "token", "open"] = "first-use"

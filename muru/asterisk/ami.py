@@ -13,9 +13,10 @@ import hashlib
 import logging
 import random
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,7 @@ logging.getLogger("panoramisk").setLevel(logging.CRITICAL)  # it logs whole acti
 
 _MAX_MESSAGE = 1024 * 1024
 _LOGOFF_TIMEOUT = 1.0
+_HISTORY = 100  # states of the link that are remembered
 _UNSENDABLE = re.compile("[\r\n\0\ud800-\udfff]")
 _EMPTY_LIST = re.compile(r"No (?:active \w+|dialplan hints|.*s found)\b")
 
@@ -65,6 +67,14 @@ class LinkState:
     connected: bool
     since: datetime
     reason: str
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What came from Asterisk since the start, over all links."""
+
+    events: int = 0
+    bytes: int = 0
 
 
 EventCallback = Callable[[AmiMessage], None]
@@ -101,6 +111,9 @@ class Ami:
         self._login_callbacks: list[Callable[[], None]] = []
         self._loss_callbacks: list[Callable[[], None]] = []
         self._state = LinkState(connected=False, since=datetime.now(UTC), reason="not started")
+        self.history: deque[LinkState] = deque(maxlen=_HISTORY)  # the oldest first
+        self.traffic = Traffic()
+        self.losses = 0  # links that were lost after the login
         self._connected = asyncio.Event()
         self.tried = asyncio.Event()  # whether the first attempt has ended, well or not
         self._link: _Link | None = None  # only while logged in
@@ -210,7 +223,7 @@ class Ami:
         """Connects, logs in, watches; ends by raising why the link is no more."""
         async with asyncio.timeout(self._action_timeout):
             _, link = await asyncio.get_running_loop().create_connection(
-                lambda: _Link(self._subscribers), self._host, self._port
+                lambda: _Link(self._subscribers, self.traffic), self._host, self._port
             )
         reason = "muru ended the link"
         try:
@@ -264,6 +277,7 @@ class Ami:
         if self._link is not link:  # stopped on purpose
             return
         self._link = None
+        self.losses += 1
         self._note_trouble(AmiUnavailable(link.reason))
         for callback in self._loss_callbacks:
             _call(callback)
@@ -279,9 +293,14 @@ class Ami:
         self._set_state(connected=False, reason=reason)
 
     def _set_state(self, *, connected: bool, reason: str) -> None:
-        turned = connected != self._state.connected
-        since = datetime.now(UTC) if turned else self._state.since
+        before = self._state
+        turned = connected != before.connected
+        since = datetime.now(UTC) if turned else before.since
         self._state = LinkState(connected=connected, since=since, reason=reason)
+        if turned:
+            self.history.append(self._state)
+        elif reason != before.reason:  # another trouble in the same outage
+            self.history.append(replace(self._state, since=datetime.now(UTC)))
         if connected:
             self._connected.set()
         else:
@@ -293,10 +312,13 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
 
     encoding = "utf-8"
 
-    def __init__(self, subscribers: Mapping[str, Iterable[EventCallback]]) -> None:
+    def __init__(
+        self, subscribers: Mapping[str, Iterable[EventCallback]], traffic: Traffic
+    ) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.reason = "Asterisk closed the connection"
         self._subscribers = subscribers
+        self._traffic = traffic
         self._only: dict[bytes, set[bytes]] = {}  # the events that a list is asked for, by its id
         self._rest = b""
 
@@ -353,6 +375,7 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
                 request.future.set_exception(AmiUnavailable(self.reason))
 
     def data_received(self, data: bytes) -> None:
+        self._traffic.bytes += len(data)
         # Only whole messages are decoded, since a packet may end within a character.
         *messages, self._rest = (self._rest + data).split(b"\r\n\r\n")
         for raw in messages:
@@ -365,6 +388,7 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         """Tells most events that nobody wants before they cost the price of parsing."""
         if not raw.startswith(b"Event: "):
             return False
+        self._traffic.events += 1
         name = raw[7:].partition(b"\r\n")[0]
         if _LIST_MARK in raw:
             only = self._only.get(raw.partition(_ID_MARK)[2].partition(b"\r\n")[0])

@@ -64,6 +64,11 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
+    @property
+    def waiting(self) -> int:
+        """How many entries are still to be written."""
+        return len(self._waiting)
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="provisioning log")
 

@@ -52,6 +52,12 @@ async def follow(site: Site, jobs: Jobs, registrations: Registrations) -> None:
                 await _tell(told, number, len(registrations.contacts(number)))
 
 
+async def types_of_all(site: Site) -> dict[str, str]:
+    """Return the phone type of each extension, by its number."""
+    async with site.database.read() as session:
+        return dict((await session.execute(select(Extension.number, Extension.type))).all())
+
+
 async def _types_of(site: Site, numbers: list[str]) -> dict[str, str]:
     types: dict[str, str] = {}
     async with site.database.read() as session:
