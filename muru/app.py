@@ -38,11 +38,14 @@ from muru.keys import (
     ARI,
     CALLS,
     ENGINE,
+    FEED,
+    HISTORY,
     JOBS,
     LOGIN_LIMITER,
     REGISTRATIONS,
     RESYNCS,
     SITE,
+    USER_AGENTS,
 )
 from muru.provisioning import doors
 from muru.provisioning.engine import Engine
@@ -51,9 +54,12 @@ from muru.provisioning.tftp.server import TftpServer
 from muru.registry import Entry, Registry, describe, discover
 from muru.services import claims, phones
 from muru.services.calls import Calls
+from muru.services.history import History
 from muru.services.reconcile import reconcile, remove_orphan_contacts
+from muru.services.registrations import Feed
 from muru.services.resync import Resyncs
 from muru.services.site import Site
+from muru.services.user_agents import UserAgents
 from muru.services.users import LoginLimiter
 from muru.settings import Settings
 
@@ -75,6 +81,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ARI] = _ari(settings)
     app[REGISTRATIONS] = Registrations(ami)
     app[SITE] = _create_site(settings, Effects(ami, app[ARI], app[REGISTRATIONS]))
+    _add_followers(app)
     app[JOBS] = Jobs(start_timeout=_START_PATIENCE)
     app[LOGIN_LIMITER] = LoginLimiter()
     _add_api(app)
@@ -86,6 +93,19 @@ def create_app(settings: Settings) -> web.Application:
     # In the order in which they need each other; ended in reverse.
     app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning))
     return app
+
+
+def _add_followers(app: web.Application) -> None:
+    """Add what is made of registrations as they change."""
+    site, tracker = app[SITE], app[REGISTRATIONS]
+    app[USER_AGENTS] = UserAgents(site.registry)
+    app[FEED] = Feed(tracker, site.database, registrations.writer(app[USER_AGENTS]))
+    app[HISTORY] = History(site.database, tracker, days=site.settings.history_days)
+
+    async def end_streams(_: web.Application) -> None:
+        app[FEED].close()
+
+    app.on_shutdown.append(end_streams)
 
 
 @asynccontextmanager
@@ -221,6 +241,9 @@ async def _prepare_tables(site: Site) -> None:
 async def _asterisk(app: web.Application) -> AsyncIterator[None]:
     site, registrations = app[SITE], app[REGISTRATIONS]
     site.effects.start()
+    await app[HISTORY].load()
+    app[HISTORY].start()
+    app[FEED].start()
     await registrations.start()
     await app[AMI].start()
     await app[ARI].start()
@@ -228,6 +251,8 @@ async def _asterisk(app: web.Application) -> AsyncIterator[None]:
     await app[ARI].stop()
     await app[AMI].stop()
     await registrations.stop()
+    await app[FEED].stop()
+    await app[HISTORY].stop()
     await site.effects.stop()
 
 
@@ -244,6 +269,7 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
         registered = frozenset(each.extension for each in app[REGISTRATIONS].contacts())
         await claims.forget_unused(site, registered)
         await app[ENGINE].journal.prune()
+        await app[HISTORY].prune()
 
     app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
     # Its first call mends what a crash may have left behind.

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from muru.jobs import Jobs
     from muru.provisioning.engine import Engine
     from muru.services.calls import Calls
+    from muru.services.history import History
+    from muru.services.registrations import Feed
     from muru.services.resync import Resyncs
     from muru.services.site import Site
+    from muru.services.user_agents import UserAgents
     from muru.services.users import LoginLimiter
 
 SITE: web.AppKey["Site"] = web.AppKey("muru.site")
 AMI: web.AppKey["Ami"] = web.AppKey("muru.ami")
 ARI: web.AppKey["Ari"] = web.AppKey("muru.ari")
 REGISTRATIONS: web.AppKey["Registrations"] = web.AppKey("muru.registrations")
+USER_AGENTS: web.AppKey["UserAgents"] = web.AppKey("muru.user_agents")
+FEED: web.AppKey["Feed"] = web.AppKey("muru.feed")
+HISTORY: web.AppKey["History"] = web.AppKey("muru.history")
 JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
 LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")
 ENGINE: web.AppKey["Engine"] = web.AppKey("muru.provisioning")

@@ -41,6 +41,8 @@ STARTING_TASKS = {
     "muru/up.py",  # waits for Asterisk and for the end, whichever comes first
     "muru/provisioning/pnp.py",  # one per phone that asks, ended with the server
     "muru/provisioning/journal.py",  # writes what phones asked for, ended with the application
+    "muru/services/history.py",  # writes who came and went, ended with the application
+    "muru/services/registrations.py",  # what many readers hear of, ended with the application
     "muru/services/resync.py",  # tells changed phones, one after the other
     "muru/provisioning/tftp/server.py",  # one per transfer, ended with the server
 }

@@ -12,7 +12,7 @@ from muru.api.routing import Call, Endpoints, Input, PageQuery
 from muru.db.models import Extension
 from muru.db.realtime import PsAuth
 from muru.flavor import PhoneFlavor
-from muru.keys import REGISTRATIONS
+from muru.keys import REGISTRATIONS, USER_AGENTS
 from muru.services import extensions
 
 endpoints = Endpoints()
@@ -231,7 +231,9 @@ async def get_registration(call: Call) -> RegistrationView:
     return RegistrationView(
         number=extension.number,
         registered=bool(contacts),
-        contacts=[ContactView.of(contact) for contact in contacts],
+        contacts=[
+            ContactView.of(contact, call.request.config_dict[USER_AGENTS]) for contact in contacts
+        ],
     )
 
 

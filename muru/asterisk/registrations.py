@@ -11,7 +11,8 @@ told of is found when it expires, or by the snapshot that is taken now and then;
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,9 @@ _STATUS = {
 }
 
 
+_TRANSPORT = re.compile(r";transport=(udp|tcp|tls|wss?)(?=[;?]|$)", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One registered phone.
@@ -68,6 +72,14 @@ class Contact:
     rtt_ms: float | None
     since: datetime
     expires_at: datetime | None
+
+    @property
+    def transport(self) -> str:
+        """Return how it is reached: ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``."""
+        found = _TRANSPORT.search(self.uri)
+        named = found[1].lower() if found else "udp"
+        secured = self.uri[:5].lower() == "sips:"
+        return {"tcp": "tls", "udp": "tls", "ws": "wss"}.get(named, named) if secured else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class Registrations:
         self._to_look_up: set[str] = set()  # AORs
         self._looked_up: set[str] = set()  # AORs of which Asterisk is being asked
         self._expiries: list[tuple[datetime, str, str]] = []  # a heap; may have outdated entries
+        self._remembered: dict[tuple[str, str], datetime] = {}
         self._told: set[str] = set()  # extensions of which more is known than a question asked for
         self._subscribers: list[Callable[[RegistrationChange], None]] = []
         self._wake = asyncio.Event()
@@ -127,6 +140,13 @@ class Registrations:
         """
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
+
+    def remember(self, since: Mapping[tuple[str, str], datetime]) -> None:
+        """Let contacts that are found by the first snapshot have been there since then.
+
+        *since* is by extension and URI, and what an earlier run of muru saw.
+        """
+        self._remembered = dict(since)
 
     def forget(self, extension: str) -> None:
         """Drop the contacts of an extension that was deleted, ahead of Asterisk's own events."""
@@ -279,12 +299,15 @@ class Registrations:
         if regular and wrong:
             self.corrected += len(wrong)
             _log.warning("%d registrations were not as the events had told", len(wrong))
+        self._remembered.clear()
         self._next_snapshot = asyncio.get_running_loop().time() + self._snapshot_interval
         self.ready.set()
         self._wake.set()  # what is to be looked up has waited
 
     def _known(self, extension: str, uri: str) -> Contact:
-        return self._contacts.get(extension, {}).get(uri) or _new_contact(extension, uri)
+        known = self._contacts.get(extension, {}).get(uri)
+        since = self._remembered.get((extension, uri))
+        return known or _new_contact(extension, uri, since or _now())
 
     def _from_store(self, stored: StoredContact) -> Contact:
         return replace(
@@ -347,21 +370,21 @@ class Registrations:
             callback(change)
 
 
-def _new_contact(extension: str, uri: str) -> Contact:
+def _new_contact(extension: str, uri: str, since: datetime) -> Contact:
     return Contact(
         extension=extension,
         uri=uri,
-        address=_address(uri),
+        address=address_of(uri),
         via_address=None,
         user_agent=None,
         status=Status.UNKNOWN,
         rtt_ms=None,
-        since=_now(),
+        since=since,
         expires_at=None,
     )
 
 
-def _address(uri: str) -> str | None:
+def address_of(uri: str) -> str | None:
     """Return the ``host:port`` of a contact: Asterisk put in where the packets came from."""
     host = uri.partition("@")[2] or uri.partition(":")[2]
     return host.partition(";")[0].partition("?")[0] or None

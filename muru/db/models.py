@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     MetaData,
@@ -272,3 +273,48 @@ class ProvisioningLogEntry(Base):
     proof: Mapped[str] = mapped_column(text(16), default="")
     status: Mapped[int]
     reason: Mapped[str] = mapped_column(text(200), default="")
+
+
+class RegistrationEvent(Base):
+    """A phone of an extension came, went, moved or the like; see :mod:`muru.services.presence`.
+
+    There are no foreign keys in this and the next two, since writing many must not lock extensions.
+    A number may have been somebody else's once: what is older than the extension is not its.
+    """
+
+    __tablename__ = "muru_registration_history"
+    __table_args__ = (Index("ix_muru_registration_history_extension", "extension", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    extension: Mapped[str] = mapped_column(text(15))
+    kind: Mapped[str] = mapped_column(text(16))
+    uri: Mapped[str] = mapped_column(text(255))
+    address: Mapped[str | None] = mapped_column(text(100))
+    previous: Mapped[str | None] = mapped_column(text(100))
+    user_agent: Mapped[str | None] = mapped_column(text(255))
+    count: Mapped[int]
+
+
+class RegistrationRoundTrip(Base):
+    """How long a phone took to answer Asterisk."""
+
+    __tablename__ = "muru_round_trips"
+    __table_args__ = (Index("ix_muru_round_trips_extension", "extension", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    extension: Mapped[str] = mapped_column(text(15))
+    uri: Mapped[str] = mapped_column(text(255))
+    rtt_ms: Mapped[float] = mapped_column(Double)
+
+
+class KnownContact(Base):
+    """A phone that is registered as far as muru knows: what it compares with when it starts."""
+
+    __tablename__ = "muru_known_contacts"
+
+    extension: Mapped[str] = mapped_column(text(15), primary_key=True)
+    uri: Mapped[str] = mapped_column(text(255), primary_key=True)
+    user_agent: Mapped[str | None] = mapped_column(text(255))
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
