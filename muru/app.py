@@ -14,6 +14,7 @@ from muru.addresses import forwarded
 from muru.api import (
     auth,
     devices,
+    diagnosis,
     extensions,
     openapi,
     provisioning,
@@ -25,9 +26,11 @@ from muru.api.problems import problems
 from muru.api.routing import PREFIX, json_response
 from muru.asterisk.ami import Ami
 from muru.asterisk.ari import Ari
+from muru.asterisk.call_log import CallLog
 from muru.asterisk.config import secrets_of
 from muru.asterisk.effects import Effects
 from muru.asterisk.registrations import Registrations
+from muru.asterisk.security import Security
 from muru.db import migrations
 from muru.db.sessions import Database
 from muru.errors import DatabaseUnavailable, MuruError
@@ -37,6 +40,7 @@ from muru.keys import (
     AMI,
     ARI,
     CALLS,
+    DIAGNOSIS,
     ENGINE,
     FEED,
     HISTORY,
@@ -44,6 +48,7 @@ from muru.keys import (
     LOGIN_LIMITER,
     REGISTRATIONS,
     RESYNCS,
+    SECURITY,
     SITE,
     USER_AGENTS,
 )
@@ -54,6 +59,7 @@ from muru.provisioning.tftp.server import TftpServer
 from muru.registry import Entry, Registry, describe, discover
 from muru.services import claims, phones
 from muru.services.calls import Calls
+from muru.services.diagnosis import Sources
 from muru.services.history import History
 from muru.services.reconcile import reconcile, remove_orphan_contacts
 from muru.services.registrations import Feed
@@ -65,7 +71,7 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MODULES = (auth, users, extensions, provisioning, devices, registrations, system)
+_MODULES = (auth, users, extensions, provisioning, devices, registrations, diagnosis, system)
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
 _START_PATIENCE = 1.0  # seconds that the start waits for the first call of jobs, which go on
@@ -82,6 +88,8 @@ def create_app(settings: Settings) -> web.Application:
     app[REGISTRATIONS] = Registrations(ami)
     app[SITE] = _create_site(settings, Effects(ami, app[ARI], app[REGISTRATIONS]))
     _add_followers(app)
+    app[SECURITY] = Security(ami)
+    app[DIAGNOSIS] = Sources(app[SITE], ami, app[REGISTRATIONS], app[SECURITY], CallLog(ami))
     app[JOBS] = Jobs(start_timeout=_START_PATIENCE)
     app[LOGIN_LIMITER] = LoginLimiter()
     _add_api(app)

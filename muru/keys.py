@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from muru.asterisk.ami import Ami
     from muru.asterisk.ari import Ari
     from muru.asterisk.registrations import Registrations
+    from muru.asterisk.security import Security
     from muru.jobs import Jobs
     from muru.provisioning.engine import Engine
     from muru.services.calls import Calls
+    from muru.services.diagnosis import Sources
     from muru.services.history import History
     from muru.services.registrations import Feed
     from muru.services.resync import Resyncs
@@ -32,6 +34,8 @@ JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
 LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")
 ENGINE: web.AppKey["Engine"] = web.AppKey("muru.provisioning")
 CALLS: web.AppKey["Calls"] = web.AppKey("muru.calls")
+SECURITY: web.AppKey["Security"] = web.AppKey("muru.security")
+DIAGNOSIS: web.AppKey["Sources"] = web.AppKey("muru.diagnosis")
 RESYNCS: web.AppKey["Resyncs"] = web.AppKey("muru.resyncs")
 
 #: In a request: the MAC address in the client's certificate, as a trusted proxy tells.

@@ -470,15 +470,16 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def _echo() -> tuple[str, ...]:
-    return "-mi", HOST, "-mp", str(free_ports(4)), "-rtp_echo"
+def _echo(*, audible: bool = True) -> tuple[str, ...]:
+    return "-mi", HOST, "-mp", str(free_ports(4)), *(["-rtp_echo"] if audible else [])
 
 
 class AnsweringPhone:
     """A phone that is registered, takes each call with its first codec, and sends back its sound.
 
     It keeps what it was sent in ``requests``: calls, and also OPTIONS and NOTIFY, which it says yes
-    to. On the way out it stays registered, as a phone that lost its power.
+    to. On the way out it stays registered, as a phone that lost its power. One that is not
+    ``audible`` sends no sound at all.
     """
 
     def __init__(
@@ -488,8 +489,10 @@ class AnsweringPhone:
         password: str,
         *,
         codecs: Sequence[str] = ("alaw", "ulaw"),
+        audible: bool = True,
     ) -> None:
         self.server, self.account, self.codecs = server, Account(number, password), codecs
+        self.audible = audible
         self.port = free_ports()
         self._stack = AsyncExitStack()
         self._sipp: _Sipp | None = None
@@ -501,7 +504,8 @@ class AnsweringPhone:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory()))
             self._sipp = _Sipp(folder, self.server, "answer", _offer(self.codecs), self.port)
-            argv = self._sipp.argv(*_LOG_MESSAGES, *_echo(), "-timeout", f"{LIFETIME}s")
+            media = _echo(audible=self.audible)
+            argv = self._sipp.argv(*_LOG_MESSAGES, *media, "-timeout", f"{LIFETIME}s")
             process = await stack.enter_async_context(_running(*argv, folder=folder))
             await self._listening(process)
             self._stack = stack.pop_all()

@@ -31,6 +31,7 @@ _REQUEST_TIMEOUT = 5.0
 _MOST_CALLS = 100  # that are handled at once; more are hung up
 _CALL_TIMEOUT = 60.0  # of one handler
 _SUCCESS = range(200, 300)
+CHANNEL_PREFIX = "muru-"  # of the ids of channels by which muru itself rings
 _ARGUMENT = re.compile(r"[\w.:@/-]*", re.ASCII)  # else Asterisk would take it for several
 
 Handler = Callable[[AriChannel, tuple[str, ...]], Awaitable[None]]
@@ -123,7 +124,7 @@ class Ari:
             raise ValueError("an argument for Stasis has letters, digits and .:@/_- only")
         if not self.connected:
             raise AriUnavailable("muru has no link to Asterisk's ARI")
-        channel = f"muru-{uuid4().hex}"
+        channel = f"{CHANNEL_PREFIX}{uuid4().hex}"
         body = {
             "endpoint": endpoint,
             "app": STASIS,

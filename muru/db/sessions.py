@@ -135,8 +135,8 @@ class Database:
             transaction.changes = realtime.take_changes(asterisk_session.sync_session)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session on muru's own tables that is for reading only.
+    async def read(self, *, asterisk: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open a session on muru's own tables, or on Asterisk's, that is for reading only.
 
         Raises:
             DatabaseUnavailable: as for :meth:`transaction`.
@@ -144,7 +144,9 @@ class Database:
         async with (
             _translated(),
             asyncio.timeout(_TRANSACTION_TIMEOUT),
-            AsyncSession(self.own, expire_on_commit=False) as session,
+            AsyncSession(
+                self.asterisk if asterisk else self.own, expire_on_commit=False
+            ) as session,
         ):
             yield session
 

@@ -140,7 +140,7 @@ async def test_rights_of_the_manager(stack: Stack) -> None:
         for kind, found in re.findall(r"(read|write) perm: (\S+)", shown)
     }
     assert rights == {
-        "read": {"system", "security"},
+        "read": {"system", "security", "call"},
         "write": {"system"},
     }
     for action in ("Command", "UpdateConfig", "CreateConfig", "Setvar", "Redirect", "AGI"):
