@@ -15,6 +15,7 @@ from muru.errors import Invalid
 
 #: Bytes of appdata: what the column holds, and Asterisk keeps of it with all values put in is 512.
 LONGEST_APPDATA = 256
+_LONGEST_READ = 2000  # characters, which a person may have written with more quotes than needed
 
 _PROGRAM = "it runs programs on the machine"
 _LISTENS = "it listens to other people's calls"
@@ -183,7 +184,9 @@ def parse(app: str, appdata: str | None) -> Application:
 
 def _fields(app: str, appdata: str) -> dict[str, Any]:
     _check_name(app)
+    if len(appdata) > _LONGEST_READ:
+        raise ValueError("it has more text than Asterisk takes")
     found = _CLASSES.get(app.strip().lower())
     if found is None:
-        raise ValueError(f"there is no application {app!r} here, but {', '.join(NAMES)}")
+        raise ValueError(f"there is no application {app[:40]!r} here, but {', '.join(NAMES)}")
     return {"app": found.model_fields["app"].default, **found.read(appdata)}

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from muru.asterisk.dialplan import DIAL_SIP
 from muru.asterisk.dialplan.application import AsteriskApplication
 from muru.asterisk.dialplan.applications import ExecIf
+from muru.asterisk.dialplan.callers import caller_steps
 from muru.asterisk.dialplan.flow import GotoIf
 from muru.asterisk.dialplan.media import Dial
 from muru.asterisk.dialplan.numbers import Dialplan, OwnNumber
@@ -21,6 +22,7 @@ Fault = Literal[
     "unknown-context",
     "loop",
     "unreachable",
+    "caller-text",
 ]
 
 
@@ -45,7 +47,7 @@ _Graph = dict[_Node, list[_Node]]
 def check(
     numbers: Sequence[OwnNumber], *, context: str, extensions: Collection[str]
 ) -> list[Finding]:
-    """Return what is wrong with *numbers*, in the order of numbers and steps.
+    """Return what is wrong with *numbers*, fault by fault.
 
     Args:
         numbers: all own numbers of the site.
@@ -60,6 +62,7 @@ def check(
         *_unknown_targets(dialplan, extensions),
         *_loops(dialplan),
         *_unreachable(dialplan),
+        *_caller_text(dialplan),
     ]
 
 
@@ -71,6 +74,15 @@ def _duplicates(given: list[str]) -> Iterator[Finding]:
 def _taken(given: list[str], extensions: Collection[str]) -> Iterator[Finding]:
     for number in sorted(set(given) & set(extensions)):
         yield Finding(number, None, "extension-number", f"{number} is the number of a phone.")
+
+
+def _caller_text(dialplan: Dialplan) -> Iterator[Finding]:
+    for number, priority in caller_steps(dialplan):
+        text = (
+            "What a caller determines, as their name, may add arguments or jumps here. Let only"
+            " harmless characters through: ${FILTER(0-9A-Za-z,${CALLERID(name)})}."
+        )
+        yield Finding(number, priority, "caller-text", text)
 
 
 def _steps(dialplan: Dialplan) -> Iterator[tuple[_Node, AsteriskApplication]]:
@@ -86,11 +98,15 @@ def _unknown_targets(dialplan: Dialplan, extensions: Collection[str]) -> Iterato
     for node, application in _steps(dialplan):
         for place in application.places:
             yield from _unknown_place(dialplan, extensions, node, place)
-        for inner in _with_branches(application):
-            if isinstance(inner, Dial):
-                for target in inner.technology_resource:
-                    if isinstance(target, str):
-                        yield from _unknown_phone(dialplan, extensions, node, target)
+        for target in _dialled(application):
+            yield from _unknown_phone(dialplan, extensions, node, target)
+
+
+def _dialled(application: AsteriskApplication) -> Iterator[str]:
+    """Yield what is dialled, as far as it is known beforehand."""
+    for inner in _with_branches(application):
+        if isinstance(inner, Dial):
+            yield from (each for each in inner.technology_resource if isinstance(each, str))
 
 
 def _with_branches(application: AsteriskApplication) -> list[AsteriskApplication]:
@@ -125,14 +141,19 @@ _LOCAL = re.compile(r"Local/([^@/]+)(?:@([^/]+))?(?:/[a-z]+)?", re.ASCII)
 _PHONE = re.compile(r"PJSIP/(\d+)", re.ASCII)
 
 
+def _local(target: str) -> Location | None:
+    """Return the place that a Local channel begins at."""
+    found = _LOCAL.fullmatch(target)
+    return found and Location.model_construct(
+        context=found[2] or "default", extension=found[1], priority=1
+    )
+
+
 def _unknown_phone(
     dialplan: Dialplan, extensions: Collection[str], node: _Node, target: str
 ) -> Iterator[Finding]:
-    local, phone = _LOCAL.fullmatch(target), _PHONE.fullmatch(target)
-    if local:
-        place = Location.model_construct(
-            context=local[2] or "default", extension=local[1], priority=1
-        )
+    place, phone = _local(target), _PHONE.fullmatch(target)
+    if place:
         yield from _unknown_place(dialplan, extensions, node, place)
     elif phone and phone[1] not in extensions:
         yield Finding(*node, "unknown-number", f"{phone[1]} is not the number of a phone.")
@@ -147,7 +168,8 @@ def _following(
     dialplan: Dialplan, node: _Node, application: AsteriskApplication
 ) -> Iterator[_Node]:
     """Yield the steps that may be done after one, as far as they are known beforehand."""
-    for place in application.places:
+    called = filter(None, map(_local, _dialled(application)))
+    for place in (*application.places, *called):
         own = dialplan.find(node.number, place)
         priority = own and own.priority(place.priority)
         if own and priority:

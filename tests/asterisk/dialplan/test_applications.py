@@ -22,7 +22,7 @@ from muru.asterisk.dialplan.applications import (
 from muru.asterisk.dialplan.fields import Expression
 from muru.asterisk.escape import realtime_value
 from muru.errors import Invalid
-from tests.asterisk.dialplan.strategies import APPLICATIONS
+from tests.asterisk.dialplan.strategies import APPLICATIONS, texts
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Application)
 
@@ -56,6 +56,26 @@ def test_parse_undoes_assemble(kind: type[AsteriskApplication], data: st.DataObj
     assert appdata == appdata.strip()
     dumped = json.loads(json.dumps(application.model_dump(mode="json", by_alias=True)))
     assert ADAPTER.validate_python(dumped) == application
+
+
+@settings(max_examples=500, deadline=None)
+@given(app=st.sampled_from(NAMES), appdata=texts | st.text())
+def test_any_text(app: str, appdata: str) -> None:
+    """Any text is an application that is written so that it stays the same, or is refused."""
+    try:
+        application = parse(app, appdata)
+        written = assemble(application)
+    except Invalid:
+        return
+    assert parse(*written) == application
+
+
+@pytest.mark.parametrize("piece", ["${", "$[", "\\", '"', "(", "a,", "${X}", "}", "ü"])
+def test_long_text(piece: str) -> None:
+    """Text without end is refused at once."""
+    for app in NAMES:
+        with pytest.raises(Invalid):
+            parse(app, piece * 1_000_000)
 
 
 @pytest.mark.parametrize(

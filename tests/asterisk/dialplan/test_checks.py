@@ -103,6 +103,8 @@ def test_numbers_of_others() -> None:
         ((media.Answer(), MISSING, flow.Wait(seconds=1), flow.Goto(priority=2)), False),
         ((dial("PJSIP/2001"), flow.Goto(priority=1)), True),
         ((dial("PJSIP/2001"), flow.Goto(extension="2001")), False),
+        ((media.Answer(), dial("Local/100@muru/n")), True),
+        ((ExecIf(expression=TRUE, appiftrue=dial("Local/100@muru")), media.Echo()), True),
         ((media.Read(variable="X"), flow.Goto(priority=1)), False),
         ((flow.Gosub(priority=1),), True),
         ((flow.GotoIf(condition=TRUE, labeliftrue=Location()), media.Hangup()), True),
@@ -144,3 +146,44 @@ def test_many_steps() -> None:
     numbers = [number(str(each), *[goto] * MOST_STEPS) for each in range(20)]
 
     assert [fault for _, _, fault in faults(*numbers)] == ["loop"]
+
+
+CALLER = Expression(expression="${CALLERID(name)}")
+FILTERED = Expression(expression="x-${FILTER(0-9A-Za-z,${CALLERID(name)})}")
+HELD = flow.Set(name="__WHO", value=CALLER)
+WHO = Expression(expression="${WHO:1:3}")
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ((media.ConfBridge(conference=CALLER),), [1]),
+        ((media.ConfBridge(conference=FILTERED),), []),
+        ((HELD, media.ConfBridge(conference=WHO)), [2]),
+        ((HELD, flow.Set(name="B", value=WHO), dial(Expression(expression="A/${B}"))), [3]),
+        ((HELD, flow.NoOp(text=WHO), flow.Verbose(message=CALLER)), []),
+        ((flow.Gosub(extension="2001", arg=("a", CALLER)),), [1]),
+        ((flow.Goto(extension=CALLER),), [1]),
+        ((flow.GotoIf(condition='$["${CALLERID(name)}" = "x"]', labeliftrue=Location()),), [1]),
+        ((flow.GotoIf(condition="$[CALLERID(num) = 1]", labeliftrue=Location()),), [1]),
+        ((flow.GotoIf(condition="$[${LEN(${A})} = 1]", labeliftrue=Location()),), []),
+        ((ExecIf(expression=TRUE, appiftrue=HELD),), [1]),
+        (
+            (
+                ExecIf(
+                    expression=TRUE,
+                    appiftrue=media.Echo(),
+                    appiffalse=media.Dial(
+                        technology_resource=(Expression(expression="${PJSIP_HEADER(read,X)}"),)
+                    ),
+                ),
+            ),
+            [1],
+        ),
+    ],
+)
+def test_text_of_callers(steps: tuple[Application, ...], told: list[int]) -> None:
+    """It is told where a caller's name could be more than a name, also by way of a variable."""
+    found = faults(number("100", *steps))
+
+    assert [priority for _, priority, fault in found if fault == "caller-text"] == told
