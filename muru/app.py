@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from muru import metrics
 from muru.addresses import forwarded
 from muru.api import (
     auth,
@@ -23,6 +24,7 @@ from muru.api import (
     users,
 )
 from muru.api.problems import problems
+from muru.api.requests import add_id, watch
 from muru.api.routing import PREFIX, json_response
 from muru.asterisk.ami import Ami
 from muru.asterisk.ari import Ari
@@ -41,11 +43,13 @@ from muru.keys import (
     ARI,
     CALLS,
     DIAGNOSIS,
+    DOORS,
     ENGINE,
     FEED,
     HISTORY,
     JOBS,
     LOGIN_LIMITER,
+    METRICS,
     REGISTRATIONS,
     RESYNCS,
     SECURITY,
@@ -54,8 +58,6 @@ from muru.keys import (
 )
 from muru.provisioning import doors
 from muru.provisioning.engine import Engine
-from muru.provisioning.pnp import PnpServer
-from muru.provisioning.tftp.server import TftpServer
 from muru.registry import Entry, Registry, describe, discover
 from muru.services import claims, phones
 from muru.services.calls import Calls
@@ -81,7 +83,8 @@ _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
 def create_app(settings: Settings) -> web.Application:
     """Return the application; nothing is opened or started before it runs."""
     believing = [forwarded(settings.trusted_proxies)] if settings.trusted_proxies else []
-    app = web.Application(middlewares=[*believing, problems])
+    app = web.Application(middlewares=[watch, *believing, problems])
+    app.on_response_prepare.append(add_id)
     ami = _ami(settings)
     app[AMI] = ami
     app[ARI] = _ari(settings)
@@ -97,6 +100,9 @@ def create_app(settings: Settings) -> web.Application:
     app[ENGINE] = Engine(app[SITE])
     app[RESYNCS] = Resyncs(app[SITE], ami, app[REGISTRATIONS], app[ENGINE].journal)
     app[CALLS] = Calls(app[SITE], app[ARI], app[REGISTRATIONS], app[RESYNCS])
+    app[DOORS] = []
+    app[METRICS] = metrics.Metrics(app)
+    app.router.add_get("/metrics", metrics.serve)
     doors.add_http(app, settings.telephoning_prefix)
     # In the order in which they need each other; ended in reverse.
     app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning))
@@ -299,7 +305,7 @@ async def _provisioning(app: web.Application) -> AsyncIterator[None]:
     site, engine = app[SITE], app[ENGINE]
     engine.start()
     app[RESYNCS].start()
-    servers: list[TftpServer | PnpServer] = []
+    servers = app[DOORS]
     if site.settings.tftp_port != 0:
         servers.append(doors.tftp_server(engine, site.settings))
     if site.settings.pnp:
@@ -311,8 +317,8 @@ async def _provisioning(app: web.Application) -> AsyncIterator[None]:
             servers.remove(server)
             _log.error("phones cannot use %s: %s", type(server).__name__, error)
     yield
-    for server in servers:
-        await server.stop()
+    while servers:
+        await servers.pop().stop()
     await app[RESYNCS].stop()
     await engine.stop()
 

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or the settings are wr
 import argparse
 import asyncio
 import json
-import logging
 import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import muru
-from muru import cli_phones
+from muru import cli_phones, logs
 from muru.errors import Invalid, MuruError, SettingsError
 from muru.settings import Settings, load
 
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("the arguments are not in UTF-8")
     try:
         settings = load()
-        _set_up_logging(settings, verbose=options.run in {_up, _serve})
+        logs.set_up(settings, verbose=options.run in {_up, _serve})
         return asyncio.run(options.run(settings, options)) or 0
     except MuruError as error:
         return _complain(error)
@@ -50,17 +49,6 @@ def _complain(error: MuruError) -> int:
     details = (f"{field}: {fault}." for field, fault in fields.items())
     print("muru:", error.message, *details, file=sys.stderr)
     return 2 if isinstance(error, SettingsError) else 1
-
-
-def _set_up_logging(settings: Settings, *, verbose: bool) -> None:
-    level = settings.log_level if verbose else "ERROR"
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # These tell of every request, or of every migration step, what is told better elsewhere; the
-    # last tells all values of a statement, passwords among them.
-    for name in ("aiohttp.access", "alembic", "aiosqlite"):
-        logging.getLogger(name).setLevel("WARNING")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from muru.asterisk.registrations import Registrations
     from muru.asterisk.security import Security
     from muru.jobs import Jobs
+    from muru.metrics import Metrics
     from muru.provisioning.engine import Engine
+    from muru.provisioning.pnp import PnpServer
+    from muru.provisioning.tftp.server import TftpServer
     from muru.services.calls import Calls
     from muru.services.diagnosis import Sources
     from muru.services.history import History
@@ -37,6 +40,10 @@ CALLS: web.AppKey["Calls"] = web.AppKey("muru.calls")
 SECURITY: web.AppKey["Security"] = web.AppKey("muru.security")
 DIAGNOSIS: web.AppKey["Sources"] = web.AppKey("muru.diagnosis")
 RESYNCS: web.AppKey["Resyncs"] = web.AppKey("muru.resyncs")
+METRICS: web.AppKey["Metrics"] = web.AppKey("muru.metrics")
+
+#: The servers beside HTTP by which phones come in, as far as they run.
+DOORS: web.AppKey["list[TftpServer | PnpServer]"] = web.AppKey("muru.doors")
 
 #: In a request: the MAC address in the client's certificate, as a trusted proxy tells.
 CERTIFICATE_MAC: web.RequestKey[str] = web.RequestKey("muru.certificate_mac")

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from muru import logs
 from muru.errors import Invalid, MuruError, TooManyRequests
 from muru.keys import SITE
 
@@ -33,7 +34,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return response
     except Exception:
         # The reference ties what the person sees to the line in the log.
-        reference = secrets.token_hex(4)
+        reference = logs.request_id() or secrets.token_hex(6)
         _log.exception("request %s %s failed [%s]", request.method, _shown(request), reference)
         detail = f"Something went wrong here. Tell the operator this reference: {reference}"
         return problem(500, "internal", detail)

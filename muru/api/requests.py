@@ -1,0 +1,55 @@
+"""What is done about every HTTP request, whoever answers it: an id, its time, a line in the log."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from aiohttp import web
+
+from muru import logs
+from muru.keys import METRICS
+from muru.metrics import route_of
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ID: web.RequestKey[str] = web.RequestKey("muru.request_id")
+_HEADER = "X-Request-ID"
+_STREAM = "text/event-stream"
+
+
+@web.middleware
+async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give a request an id, by which its lines in the log are found, and measure its time.
+
+    The id is muru's own: one that a client sends could be anything. A line for the request itself
+    is logged at DEBUG, with the pattern of its route, as its path may hold a token.
+    """
+    began = perf_counter()
+    request[_ID] = request_id = secrets.token_hex(6)
+    told = request.match_info
+    with logs.about(request=request_id, extension=told.get("number"), device=told.get("mac")):
+        try:
+            response = await handler(request)
+        except web.HTTPException as answer:
+            _note(request, answer.status, began)
+            raise
+        if response.content_type != _STREAM:  # that is how long somebody looked
+            _note(request, response.status, began)
+    return response
+
+
+def _note(request: web.Request, status: int, began: float) -> None:
+    seconds = perf_counter() - began
+    request.app[METRICS].note_request(request, status, seconds)
+    if _log.isEnabledFor(logging.DEBUG):
+        method, route = route_of(request)
+        _log.debug("%s %s: %d in %.1f ms", method, route, status, seconds * 1000)
+
+
+async def add_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the id of a request in its answer."""
+    if _ID in request:
+        response.headers[_HEADER] = request[_ID]
