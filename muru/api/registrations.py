@@ -12,7 +12,7 @@ from muru.api.routing import Call, Endpoints, Input
 from muru.asterisk.registrations import Contact
 from muru.keys import FEED
 from muru.services import extensions, history
-from muru.services.registrations import PIECE, Scope
+from muru.services.readers import PIECE, Scope
 from muru.services.user_agents import UserAgents
 
 endpoints = Endpoints()

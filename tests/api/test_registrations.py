@@ -16,12 +16,14 @@ import pytest
 from muru.api import registrations as api_registrations
 from muru.asterisk.registrations import Contact
 from muru.keys import FEED, REGISTRATIONS
+from muru.services import readers as readers_module
 from muru.services import registrations as feed
 from muru.settings import Settings
-from tests.conftest import Api, World
+from tests import sip
+from tests.conftest import Api, StartStack, World
 from tests.fake_ami import FakeAmi
 from tests.fake_registrar import Phone, Registrar
-from tests.observe import create, until
+from tests.observe import Place, asterisk_contacts, create, until
 from tests.streams import PATH, Stream, open_stream
 
 
@@ -268,7 +270,7 @@ async def test_other_extensions_meanwhile_are_a_reset(world: World, registrar: R
 
 async def test_quiet_stream_has_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing happens, comments keep the connection alive."""
-    monkeypatch.setattr(feed, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(readers_module, "HEARTBEAT", 0.1)
     async with open_stream(world.alice) as stream:
         await stream.until(lambda: [e.comment for e in stream.events].count("alive") == 3)
 
@@ -290,7 +292,7 @@ async def test_reader_that_does_not_read_is_dropped(
     world: World, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who does not keep up is thrown out, before it costs much; the others notice nothing."""
-    monkeypatch.setattr(feed, "_BACKLOG", 100_000)
+    monkeypatch.setattr(readers_module, "_BACKLOG", 100_000)
     phone = registrar.add(Phone("2001"))
     async with not_reading(world.root), open_stream(world.root) as stream:
         await until(lambda: world.nobody.get("/health/live"), lambda _: readers(world) == 2)
@@ -409,3 +411,30 @@ async def test_thousand_readers(
     assert len(set(written)) == len(written) == 100
     assert all(stream.ids == streams[0].ids for stream in streams)
     assert took < 5
+
+
+async def test_real_phones_at_many_readers(start_stack: StartStack) -> None:
+    """After hundreds came, came again, moved and went, all readers know what Asterisk knows."""
+    stack = await start_stack()
+    numbers = [str(number) for number in range(2000, 2120)]
+    accounts = [await create(stack.root, number) for number in numbers]
+    mine = await create(stack.alice, "3000")
+    port, elsewhere = sip.free_ports(), sip.free_ports()
+    async with AsyncExitStack() as opened:
+        readers_of = [stack.alice, *[stack.root] * 20]
+        hers, *others = [await opened.enter_async_context(open_stream(api)) for api in readers_of]
+        for given, at in (([mine, *accounts], port), (accounts, port), (accounts[:30], elsewhere)):
+            bulk = await sip.register_many(stack.sip_server, given, port=at)
+            assert bulk.failed == 0
+        await sip.register_many(stack.sip_server, accounts[40:60], port=port, expires=0)
+        there = await asterisk_contacts(stack.asterisk)
+        assert len(there) == 131
+
+        for stream in others:
+            await stream.until(partial(knows, stream, there))
+        await hers.until(partial(knows, hers, {place for place in there if place[0] == "3000"}))
+    assert stack.app[FEED].dropped == 0
+
+
+def knows(stream: Stream, places: set[Place]) -> bool:
+    return stream.places == places
