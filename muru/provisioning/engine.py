@@ -24,6 +24,7 @@ from muru.provisioning.render import Whereabouts
 from muru.provisioning.rendered import Ingredients, Rendered
 from muru.provisioning.request import Answer, Place, Proof, ProvisioningRequest, take_apart
 from muru.provisioning.templates import TemplateFault, templates_of
+from muru.provisioning.together import Together
 from muru.provisioning.vocabulary import Link, Phonebook
 from muru.registry import Registry
 from muru.services import claims, devices, lines, phonebook
@@ -72,6 +73,7 @@ class Engine:
         self._lookup = Lookup(site.database)
         self._limiter = Limiter(site.settings.provisioning_rate)
         self._kept = Rendered()
+        self._books: Together[Phonebook] = Together()
 
     def start(self) -> None:
         self.journal.start()
@@ -169,8 +171,11 @@ class Engine:
         known = by_token or site.settings.provisioning_trust == "open"
         if not known and not await devices.has_address(site, case.request.address):
             return self._note(case, _MISSING, "only phones get this")
-        limit = wanted.flavor.PHONEBOOK_LIMIT
-        book = await phonebook.part(site, case.request.query, limit=limit)
+        query, limit = case.request.query, wanted.flavor.PHONEBOOK_LIMIT
+        book = await self._books.get(
+            (limit, *(query.get(name) for name in phonebook.ARGUMENTS)),
+            lambda: phonebook.part(site, query, limit=limit),
+        )
         if not by_token:  # what is one phone's own goes to no other
             case = replace(case, device=None)
         return self._render(case, wanted, book=book, proof="token" if by_token else "address")
@@ -274,6 +279,8 @@ class Engine:
                 user_agent=request.user_agent,
                 model=device.model if device else "",
                 firmware=device.firmware if device else "",
+                token=case.token,
+                is_own=wanted is not None and wanted.file.audience is Audience.DEVICE,
             )
         )
         return answer

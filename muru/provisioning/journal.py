@@ -33,7 +33,10 @@ _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of a phone, and what became of it. *reason* says why it got nothing."""
+    """A request of a phone, and what became of it. *reason* says why it got nothing.
+
+    *token* is that of its URL, and *is_own* says whether the file is the phone's own configuration.
+    """
 
     address: str
     transport: str
@@ -47,6 +50,8 @@ class Visit:
     user_agent: str = ""
     model: str = ""
     firmware: str = ""
+    token: str = field(default="", repr=False)
+    is_own: bool = False
     at: datetime = field(default_factory=now)
 
 
@@ -144,10 +149,11 @@ class Journal:
             if seen := _last_seen(visits):
                 connection = await session.connection()
                 await connection.execute(_SEEN, seen)
-            if used := {visit.device_id for visit in visits if visit.proof == "token"}:
+            # By the token, not the device: meanwhile it may have been opened, and have another.
+            for chunk in batches({visit.token for visit in visits if visit.proof == "token"}):
                 await session.execute(
                     update(Device)
-                    .where(Device.id.in_(sorted(filter(None, used))), Device.token_used.is_(False))
+                    .where(Device.token.in_(chunk), Device.token_used.is_(False))
                     .values(token_used=True, is_open=False)
                     .execution_options(synchronize_session=False)
                 )

@@ -198,7 +198,7 @@ class _Watch:
         result = self.result
         if result.sent_at is None or result.fetched_at is not None:
             return
-        if visit.device_id == self._device_id and visit.status == 200 and visit.proof:
+        if visit.device_id == self._device_id and visit.is_own and visit.proof:
             result.fetched_at, result.state = visit.at, "fetched"
 
     def hear(self, change: RegistrationChange) -> None:

@@ -13,7 +13,7 @@ from muru.provisioning import journal as module
 from muru.provisioning.journal import Journal, Visit
 from muru.services.site import Site
 
-MAC = "0004137f0001"
+MAC, TOKEN = "0004137f0001", "t" * 26
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def visit(**more: object) -> Visit:
 
 async def add_device(site: Site) -> int:
     async with site.transaction() as transaction:
-        device = Device(mac=MAC, flavor="snom", type="Snom D735", token="t" * 26)
+        device = Device(mac=MAC, flavor="snom", type="Snom D735", token=TOKEN)
         transaction.session.add(device)
         await transaction.session.flush()
         return device.id
@@ -61,8 +61,9 @@ async def test_device_was_seen(any_site: Site, journal: Journal) -> None:
     """A proven visit tells where the device was last seen; one without a proof tells nothing."""
     device_id = await add_device(any_site)
     journal.note(visit(mac=MAC, address="198.51.100.9", status=404))
-    journal.note(visit(device_id=device_id, mac=MAC, proof="token", model="D735", firmware="10"))
-    journal.note(visit(device_id=device_id, mac=MAC, proof="token", file="y"))
+    proven = {"device_id": device_id, "mac": MAC, "proof": "token", "token": TOKEN}
+    journal.note(visit(**proven, model="D735", firmware="10"))
+    journal.note(visit(**proven, file="y"))
     await journal.flush()
 
     async with any_site.database.read() as session:
@@ -71,6 +72,16 @@ async def test_device_was_seen(any_site: Site, journal: Journal) -> None:
     assert (device.address, device.last_file, device.model) == ("192.0.2.1", "y", "D735")
     assert (device.token_used, device.is_open) == (True, False)
     assert {each.device_id for each in await entries(any_site)} == {device_id}
+
+
+async def test_token_that_has_ended(any_site: Site, journal: Journal) -> None:
+    """A visit with a token that was replaced in that moment does not close the phone again."""
+    device_id = await add_device(any_site)
+    journal.note(visit(device_id=device_id, mac=MAC, proof="token", token="o" * 26))
+    await journal.flush()
+
+    async with any_site.database.read() as session:
+        assert (await session.get_one(Device, device_id)).is_open
 
 
 async def test_any_text_can_be_written(any_site: Site, journal: Journal) -> None:
