@@ -8,6 +8,8 @@ from muru.db.models import Extension
 from muru.provisioning.vocabulary import Entry, Phonebook
 from muru.services.site import Site
 
+ARGUMENTS = ("first", "count", "offset", "limit")  # of a request for a part
+
 
 async def part(site: Site, query: Mapping[str, str], *, limit: int) -> Phonebook:
     """Return the part of the phonebook that a phone asks for, by name; *limit* entries at most.
