@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import extensions, provisioning, reads, registrations, start, tftp
+from bench import extensions, provisioning, reads, registrations, start, stream, tftp
 from bench.report import Report
 from bench.sites import Bench
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[Bench, Report], Awaitable[None]]] = {
     "reads": reads.measure,
     "registrations": registrations.measure,
     "start": start.measure,
+    "stream": stream.measure,
     "tftp": tftp.measure,
 }
 

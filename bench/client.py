@@ -37,17 +37,17 @@ class Client:
         return content
 
     def _written(self, request: Request) -> bytes:
-        body, content_type = request.body, "application/json"
-        if isinstance(body, bytes):
-            content_type = "text/plain"
-        else:
-            body = b"" if body is None else json.dumps(body).encode()
+        body, content_type = b"", ""
+        if isinstance(request.body, bytes):
+            body, content_type = request.body, "text/plain"
+        elif request.body is not None:
+            body, content_type = json.dumps(request.body).encode(), "application/json"
         headers = {
             "Host": HOST,
             "User-Agent": request.agent,
             "Authorization": f"Bearer {self._token}" if self._token else "",
-            "Content-Type": content_type if body else "",
-            "Content-Length": str(len(body)) if body else "",
+            "Content-Type": content_type,
+            "Content-Length": str(len(body)) if content_type else "",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
         return f"{request.method} {request.path} HTTP/1.1\r\n{head}\r\n".encode() + body

@@ -46,10 +46,10 @@ HTTP_FAMILIES = (
     ),
     Family(
         "grandstream",
-        "Grandstream GXP2135",
+        "Grandstream GXP2130",
         "cfg{mac}.xml",
         ("cfg{mac}.xml", "phonebook.xml"),
-        "Grandstream Model HW GXP2135 SW 1.0.11.57 DevId {mac}",
+        "Grandstream Model HW GXP2130 SW 1.0.11.57 DevId {mac}",
     ),
     Family(
         "mitel",

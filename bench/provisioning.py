@@ -2,7 +2,7 @@
 
 from contextlib import AsyncExitStack
 
-from bench import FIRST_NUMBER, servers
+from bench import FIRST_NUMBER, power_cut, servers
 from bench.client import Client, Load, Request, clients, load
 from bench.families import HTTP_FAMILIES
 from bench.report import Report
@@ -14,6 +14,7 @@ _CHANGED = 20  # phones whose name is changed
 
 async def measure(bench: Bench, report: Report) -> None:
     await _rates(bench, report)
+    await power_cut.measure(bench, report)
 
 
 async def _rates(bench: Bench, report: Report) -> None:

@@ -34,6 +34,20 @@ class Server:
         assert found
         return int(found[1]) / 1024
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def quiet(server: Server) -> None:
+    """Wait until it has done what there is to do after its start."""
+    before = -1.0
+    while server.cpu_seconds > before + 0.05:
+        before = server.cpu_seconds
+        await asyncio.sleep(1)
+
 
 @asynccontextmanager
 async def muru(site: Site, command: str = "serve") -> AsyncIterator[Server]:

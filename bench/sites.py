@@ -23,6 +23,7 @@ from muru.settings import Settings
 SECRET = "ami secret"
 OWNED = 10  # extensions of each user
 _BATCH = 200
+_PER_ENTRY = 50  # phones for each one that is in the phonebook
 
 
 def sip_password(number: str) -> str:
@@ -98,7 +99,7 @@ def _site(folder: Path, ami_port: int, families: Sequence[Family]) -> Site:
     http_port, rtp_port = free_port(), 20_000 + os.getpid() % 400 * 100
     values = {
         "data_dir": folder,
-        "enabled_phone_flavors": ["sip", "dummy", *(family.flavor for family in families)],
+        "enabled_phone_flavors": ["sip", "dummy", *_flavors(families)],
         "http_host": HOST,
         "http_port": http_port,
         "tftp_host": HOST,
@@ -118,6 +119,10 @@ def _site(folder: Path, ami_port: int, families: Sequence[Family]) -> Site:
         "log_level": "ERROR",
     }
     return Site(folder, http_port, ami_port, values)
+
+
+def _flavors(families: Sequence[Family]) -> list[str]:
+    return list(dict.fromkeys(family.flavor for family in families))
 
 
 def free_port() -> int:
@@ -172,6 +177,7 @@ def _add_extensions(
             type=family.type if family else "SIP",
             password=sip_password(str(FIRST_NUMBER + number)),
             token=f"{number:012}",
+            public=family is not None and number % _PER_ENTRY == 0,
             extra_fields={"codec": None} | ({"mac": mac_of(number)} if family else {}),
             owner_id=2 + number // OWNED,
         )

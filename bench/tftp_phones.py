@@ -1,5 +1,6 @@
 """Phones that fetch a file by TFTP; they cost little, so that it is the server that is measured."""
 
+import asyncio
 import selectors
 import socket
 import time
@@ -14,7 +15,7 @@ _DATA, _ERROR, _OPTIONS = 3, 5, 6
 
 @dataclass(frozen=True)
 class File:
-    """What is fetched, from which port, in blocks of which size."""
+    """What is fetched, from which port, in blocks of which size; *content* is empty if unknown."""
 
     port: int
     name: str
@@ -59,6 +60,36 @@ def fetch(file: File, phones: int, seconds: float) -> Load:
     return result
 
 
+async def fetch_once(file: File, host: str, *, at_most: float) -> bytes:
+    """Have a phone with that address fetch it, beside whatever else goes on.
+
+    Raises:
+        TimeoutError: it took longer than *at_most* seconds.
+        AssertionError: the server refused.
+    """
+    loop, phone = asyncio.get_running_loop(), _Phone(file, host)
+    done: asyncio.Future[bytes] = loop.create_future()
+
+    def read() -> None:
+        try:
+            if phone.read() and not done.done():
+                done.set_result(phone.content)
+        except AssertionError as error:
+            if not done.done():
+                done.set_exception(error)
+
+    loop.add_reader(phone.socket, read)
+    try:
+        async with asyncio.timeout(at_most):
+            while not done.done():
+                await asyncio.wait([done], timeout=_PATIENCE / 4)
+                phone.remind()
+        return done.result()
+    finally:
+        loop.remove_reader(phone.socket)
+        phone.socket.close()
+
+
 class _Phone:
     """One transfer, from a port of its own. It starts at once."""
 
@@ -89,9 +120,14 @@ class _Phone:
             self._blocks.append(packet[4:])
             self._send(b"\0\4" + packet[2:4])
             if len(packet) < 4 + self._file.block_size:
-                assert b"".join(self._blocks) == self._file.content
+                assert not self._file.content or self.content == self._file.content
                 return True
         return False
+
+    @property
+    def content(self) -> bytes:
+        """What has come so far."""
+        return b"".join(self._blocks)
 
     def remind(self) -> None:
         """Send the last packet again if the answer to it takes long."""
