@@ -198,9 +198,19 @@ class Settings(BaseSettings):
     template_paths: JsonList[Path] = []
     claim: bool = True
     claim_numbers: JsonList[Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]] = []
+    selftest_number: str | None = Field(None, pattern=r"^[0-9]{1,15}$")
     claim_limit: int = Field(200, ge=1)
     claim_minutes: int = Field(60, ge=5)
     resync_rate: float = Field(5, gt=0, le=100)
+
+    # Media
+    media_max_mb: int = Field(20, ge=1)
+    media_quota_mb: int = Field(200, ge=1)
+    media_max_seconds: int = Field(600, ge=1, le=3000)
+    media_limit_admins: bool = False
+    media_raw: bool = False
+    media_cache_mb: int = Field(500, ge=10)
+    media_asterisk_dir: Path | None = None
 
     # What phones are told
     site_name: str = Field("µURU", min_length=1, max_length=40)
@@ -266,6 +276,11 @@ class Settings(BaseSettings):
         if self.asterisk_database_url is not None:
             return self.asterisk_database_url.get_secret_value()
         return self.database
+
+    @property
+    def asterisk_media(self) -> Path:
+        """Folder of the sounds that Asterisk plays."""
+        return (self.media_asterisk_dir or self.data_dir / "asterisk/media").absolute()
 
     def make_data_dir(self) -> None:
         """Create the data folder and the embedded database, for the owner of the process alone.
