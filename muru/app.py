@@ -16,6 +16,7 @@ from muru.api import (
     auth,
     devices,
     diagnosis,
+    diagnostics,
     extensions,
     openapi,
     provisioning,
@@ -59,7 +60,7 @@ from muru.keys import (
 from muru.provisioning import doors
 from muru.provisioning.engine import Engine
 from muru.registry import Entry, Registry, describe, discover
-from muru.services import claims, phones
+from muru.services import audit, claims, phones
 from muru.services.calls import Calls
 from muru.services.diagnosis import Sources
 from muru.services.history import History
@@ -73,7 +74,10 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MODULES = (auth, users, extensions, provisioning, devices, registrations, diagnosis, system)
+_MODULES = (
+    *(auth, users, extensions, provisioning, devices, registrations),
+    *(diagnosis, diagnostics, system),
+)
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
 _START_PATIENCE = 1.0  # seconds that the start waits for the first call of jobs, which go on
@@ -284,6 +288,7 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
         await claims.forget_unused(site, registered)
         await app[ENGINE].journal.prune()
         await app[HISTORY].prune()
+        await audit.prune(site)
 
     app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
     # Its first call mends what a crash may have left behind.

@@ -15,7 +15,8 @@
     │   │   └── DatabaseDeadlock   undone in favour of another transaction; try it again
     │   ├── AmiUnavailable         Asterisk's manager interface is not connected
     │   │   └── AmiTimeout         it is connected and did not answer in time
-    │   └── AriUnavailable         Asterisk's REST interface does not answer as it should
+    │   ├── AriUnavailable         Asterisk's REST interface does not answer as it should
+    │   └── ConsoleUnavailable     Asterisk's console is on another machine, or does not answer
     ├── AmiRefused            502  Asterisk answered ``Response: Error``
     └── SettingsError         the settings are wrong; told at the start, all at once
 
@@ -134,6 +135,10 @@ class AmiTimeout(AmiUnavailable):
 
 
 class AriUnavailable(Unavailable):
+    key = "asterisk-unavailable"
+
+
+class ConsoleUnavailable(Unavailable):
     key = "asterisk-unavailable"
 
 

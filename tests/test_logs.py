@@ -154,7 +154,7 @@ async def test_facts_of_two_tasks_are_apart() -> None:
             await asyncio.sleep(0)
             return logs.request_id()
 
-    assert await asyncio.gather(handle("a"), handle("b")) == ["a", "b"]
+    assert list(await asyncio.gather(handle("a"), handle("b"))) == ["a", "b"]
     assert logs.request_id() == ""
 
 

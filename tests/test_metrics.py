@@ -136,7 +136,7 @@ async def test_metrics_from_another_machine(world: World) -> None:
     elsewhere = make_mocked_request("GET", "/metrics", app=world.app).clone(remote="192.0.2.7")
 
     with pytest.raises(Forbidden):
-        await serve(elsewhere)  # type: ignore[arg-type]
+        await serve(elsewhere)
 
 
 async def test_requests_of_phones_are_told(

@@ -1,4 +1,4 @@
-"""Flavors, the link to Asterisk, and health."""
+"""Flavors and health."""
 
 from datetime import datetime
 
@@ -43,12 +43,6 @@ class FlavorView(BaseModel):
     job: JobView | None
 
 
-class LinkView(BaseModel):
-    connected: bool
-    since: datetime
-    reason: str
-
-
 class Health(BaseModel):
     status: str
     database: str
@@ -81,13 +75,6 @@ async def list_flavors(call: Call) -> list[FlavorView]:
             )
         )
     return listed
-
-
-@endpoints.get("/diagnostics/ami", access="admin")
-async def get_ami_link(call: Call) -> LinkView:
-    """Tell whether Asterisk's manager interface is connected, since when, and if not why."""
-    state = call.request.config_dict[AMI].state
-    return LinkView(connected=state.connected, since=state.since, reason=state.reason)
 
 
 @endpoints.get("/health/live", access="anybody")

@@ -148,6 +148,14 @@ class Ari:
         """
         await self._request("PUT", f"/asterisk/modules/{name}", seconds=seconds)
 
+    async def modules(self) -> dict[str, str]:
+        """Return the modules that Asterisk has loaded, each with its status (``Running``)."""
+        _, text = await self._request("GET", "/asterisk/modules")
+        try:
+            return {str(each["name"]): str(each["status"]) for each in json.loads(text)}
+        except (ValueError, LookupError, TypeError):
+            raise AriUnavailable("what it answers is not ARI") from None
+
     # Requests
 
     async def _request(

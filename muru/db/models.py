@@ -318,3 +318,19 @@ class KnownContact(Base):
     uri: Mapped[str] = mapped_column(text(255), primary_key=True)
     user_agent: Mapped[str | None] = mapped_column(text(255))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """What somebody did who may more than others. *outcome* is how it ended, empty for done.
+
+    ``username`` is kept as it was then: the account may go, and the command line has none.
+    """
+
+    __tablename__ = "muru_audit_log"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    username: Mapped[str] = mapped_column(text(64))
+    action: Mapped[str] = mapped_column(text(50))
+    target: Mapped[str] = mapped_column(text(255), default="")
+    outcome: Mapped[str] = mapped_column(text(255), default="")

@@ -15,7 +15,7 @@ from muru.db.models import (
 from muru.db.realtime import batches
 from muru.errors import Forbidden, Invalid, NotFound
 from muru.provisioning import mac as macs
-from muru.services import claims, lines, passwords
+from muru.services import audit, claims, lines, passwords
 from muru.services.hooks import run_hook
 from muru.services.site import Actor, Site, retried
 
@@ -116,6 +116,8 @@ async def reopen(site: Site, actor: Actor, mac: str) -> Device:
         device.is_open, device.token_used = True, False
         device.granted_at = device.granted_to = None
         device.token = passwords.device_token()
+        if actor.user_id not in lines.hosts(device):
+            audit.note(transaction.session, actor, "device.reopen", mac)
     return device
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import selectinload
 
 from muru.db import realtime
 from muru.db.models import Extension, User
+from muru.db.sessions import Transaction
 from muru.errors import (
     Conflict,
     DatabaseDeadlock,
@@ -21,7 +22,7 @@ from muru.errors import (
     NotFound,
 )
 from muru.flavor import PhoneFlavor
-from muru.services import lines, passwords
+from muru.services import audit, lines, passwords
 from muru.services.hooks import run_hook
 from muru.services.rules import (
     check_number,
@@ -162,6 +163,9 @@ async def change_extension(
             changes["extra_fields"] = clean_extra_fields(flavor, changes["extra_fields"])
         for name, value in changes.items():
             setattr(extension, name, value)
+        if changes:
+            target = f"{number}: {', '.join(changes)}"
+            _note(transaction, actor, extension, "extension.change", target)
         await transaction.session.flush()
         await run_hook(transaction, flavor.on_extension_update, actor, extension)
         changed = await lines.hold(transaction.session, site.registry, actor, extension)
@@ -176,6 +180,7 @@ async def renew_password(site: Site, actor: Actor, number: str) -> Extension:
         extension = await _require(transaction.session, actor, number, for_update=True)
         flavor = site.registry.require_type(extension.type)
         extension.password = passwords.sip_password()
+        _note(transaction, actor, extension, "extension.password", number)
         await transaction.session.flush()
         await run_hook(transaction, flavor.on_extension_update, actor, extension)
         line = await lines.line_of(transaction.session, extension)
@@ -197,6 +202,7 @@ async def delete_extension(site: Site, actor: Actor, number: str) -> None:
             await run_hook(transaction, flavor.on_extension_delete, actor, extension)
         line = await lines.line_of(transaction.session, extension)
         changed = await lines.release(transaction.session, line)
+        _note(transaction, actor, extension, "extension.delete", f"{number} {extension.name}")
         await transaction.session.delete(extension)
         await transaction.run(lambda _, asterisk: realtime.replace(asterisk, number, []))
     site.resync_soon(changed)
@@ -294,6 +300,12 @@ async def _require(
     if extension is None or not actor.may_touch(extension.owner_id):
         raise NotFound(f"There is no extension {number}{'' if actor.is_admin else ' of yours'}.")
     return extension
+
+
+def _note(
+    transaction: Transaction, actor: Actor, extension: Extension, action: str, target: str
+) -> None:
+    audit.note_for(transaction.session, actor, extension.owner_id, action, target)
 
 
 async def _owner(session: AsyncSession, actor: Actor, username: str | None) -> User:

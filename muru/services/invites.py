@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from muru.db.models import Invite
 from muru.errors import NotFound
-from muru.services import passwords
+from muru.services import audit, passwords
 from muru.services.site import Actor, Site
 
 
@@ -24,6 +24,7 @@ async def create_invite(
         code=passwords.readable(12), max_uses=max_uses, expires_at=expires_at, note=note, uses=0
     )
     async with site.transaction() as transaction:
+        audit.note(transaction.session, actor, "invite.create", note)
         transaction.session.add(invite)
     return invite
 
@@ -39,5 +40,6 @@ async def delete_invite(site: Site, actor: Actor, code: str) -> None:
     actor.require_admin()
     async with site.transaction() as transaction:
         deleted = await transaction.session.execute(delete(Invite).where(Invite.code == code))
-    if deleted.rowcount != 1:  # type: ignore[attr-defined]
-        raise NotFound("There is no such invite.")
+        if deleted.rowcount != 1:  # type: ignore[attr-defined]
+            raise NotFound("There is no such invite.")
+        audit.note(transaction.session, actor, "invite.delete")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muru.db.models import Extension, Invite, Role, Token, TokenKind, User, now
 from muru.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated
-from muru.services import passwords
+from muru.services import audit, passwords
 from muru.services.site import Actor, Site
 
 _WRONG_LOGIN = "User name or password is wrong."
@@ -54,7 +54,7 @@ async def register(site: Site, username: str, password: str, invite: str | None 
             "An account here needs an invite; ask the people who run this site.",
             key="invite-needed",
         )
-    return await _create(site, username, password, Role.USER, invite)
+    return await _create(site, username, password, Role.USER, invite=invite)
 
 
 async def create_user(
@@ -62,10 +62,19 @@ async def create_user(
 ) -> User:
     """Create an account for somebody else; for administrators. Raises as :func:`register`."""
     actor.require_admin()
-    return await _create(site, username, password, role, None)
+    return await _create(site, username, password, role, actor=actor)
 
 
-async def _create(site: Site, username: str, password: str, role: Role, invite: str | None) -> User:
+async def _create(
+    site: Site,
+    username: str,
+    password: str,
+    role: Role,
+    *,
+    invite: str | None = None,
+    actor: Actor | None = None,
+) -> User:
+    """Create an account for whoever asks, or, if there is an *actor*, for somebody else."""
     name = normalise_username(site, username)
     passwords.check_strength(password)
     user = User(
@@ -75,6 +84,8 @@ async def _create(site: Site, username: str, password: str, role: Role, invite: 
         async with site.transaction() as transaction:
             if invite is not None:
                 await _use_invite(transaction.session, invite)
+            if actor is not None:
+                audit.note(transaction.session, actor, "user.create", f"{name} ({role})")
             transaction.session.add(user)
     except exc.IntegrityError:
         raise Conflict(
@@ -298,8 +309,12 @@ async def change_user(site: Site, actor: Actor, username: str, change: UserChang
         if change.role is not None:
             if change.role is not Role.ADMIN:
                 await _check_not_last_admin(transaction.session, user)
+            if change.role != user.role:
+                target = f"{user.username}: {change.role}"
+                audit.note(transaction.session, actor, "user.role", target)
             user.role = change.role.value
         if password_hash is not None:
+            audit.note_for(transaction.session, actor, user.id, "user.password", user.username)
             user.password_hash = password_hash
             await transaction.session.execute(delete(Token).where(Token.user_id == user.id))
     return user
@@ -326,6 +341,7 @@ async def delete_user(site: Site, actor: Actor, username: str) -> None:
                 f"{user.username} still has extensions ({', '.join(numbers)}); delete them first.",
                 key="user-has-extensions",
             )
+        audit.note_for(session, actor, user.id, "user.delete", user.username)
         await session.delete(user)
 
 

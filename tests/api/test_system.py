@@ -36,15 +36,6 @@ async def test_health_without_database(
         assert (await response.json())["database"] == "away"
 
 
-async def test_link_to_asterisk_is_explained(world: World) -> None:
-    """An administrator reads whether Asterisk is connected, since when, and if not why."""
-    link = await world.root.get("/diagnostics/ami")
-
-    assert link["connected"] is False
-    assert "Connect call failed" in link["reason"]
-    assert link["since"].endswith("Z")
-
-
 async def test_flavors_are_explained(
     start: Callable[[Settings], Awaitable[World]],
     make_settings: Callable[..., Settings],
