@@ -54,6 +54,7 @@ from muru.keys import (
     REGISTRATIONS,
     RESYNCS,
     SECURITY,
+    SELFTESTS,
     SITE,
     USER_AGENTS,
 )
@@ -67,6 +68,7 @@ from muru.services.history import History
 from muru.services.reconcile import reconcile, remove_orphan_contacts
 from muru.services.registrations import Feed
 from muru.services.resync import Resyncs
+from muru.services.selftest import SelfTests
 from muru.services.site import Site
 from muru.services.user_agents import UserAgents
 from muru.services.users import LoginLimiter
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> web.Application:
     _add_flavor_routes(app, app[SITE].registry, settings.telephoning_prefix)
     app[ENGINE] = Engine(app[SITE])
     app[RESYNCS] = Resyncs(app[SITE], ami, app[REGISTRATIONS], app[ENGINE].journal)
+    app[SELFTESTS] = SelfTests(app[SITE], app[ARI], app[REGISTRATIONS], app[DIAGNOSIS].calls)
     app[CALLS] = Calls(app[SITE], app[ARI], app[REGISTRATIONS], app[RESYNCS])
     app[DOORS] = []
     app[METRICS] = metrics.Metrics(app)

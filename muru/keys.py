@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from muru.services.history import History
     from muru.services.registrations import Feed
     from muru.services.resync import Resyncs
+    from muru.services.selftest import SelfTests
     from muru.services.site import Site
     from muru.services.user_agents import UserAgents
     from muru.services.users import LoginLimiter
@@ -39,6 +40,7 @@ ENGINE: web.AppKey["Engine"] = web.AppKey("muru.provisioning")
 CALLS: web.AppKey["Calls"] = web.AppKey("muru.calls")
 SECURITY: web.AppKey["Security"] = web.AppKey("muru.security")
 DIAGNOSIS: web.AppKey["Sources"] = web.AppKey("muru.diagnosis")
+SELFTESTS: web.AppKey["SelfTests"] = web.AppKey("muru.selftests")
 RESYNCS: web.AppKey["Resyncs"] = web.AppKey("muru.resyncs")
 METRICS: web.AppKey["Metrics"] = web.AppKey("muru.metrics")
 

@@ -65,6 +65,7 @@ class Ari:
         self._handlers: dict[str, Handler] = {}
         self._lines: dict[str, Line] = {}  # of the channels that are being handled
         self._calls: set[asyncio.Task[None]] = set()
+        self._rung: dict[str, asyncio.Future[bool]] = {}  # whether somebody answered
         self._connected = asyncio.Event()
         self._told: set[type[AriUnavailable]] = set()  # trouble that is in the log already
         self._pause = backoff[0]
@@ -120,21 +121,77 @@ class Ari:
         there is no link, so that nobody would be told, or no such phone. ValueError: an argument
         with characters that mean something to Asterisk.
         """
+        channel = _new_channel()
+        await self._enter_when_answered(channel, endpoint, app_arguments, caller_id, timeout)
+        return channel
+
+    async def ring(
+        self, endpoint: str, *, app_arguments: Sequence[str], caller_id: str, timeout: float
+    ) -> tuple[str, bool]:
+        """As ``originate``, but waits; returns the channel's id, and whether somebody answered."""
+        channel = _new_channel()
+        answered = self._rung[channel] = asyncio.get_running_loop().create_future()
+        try:
+            await self._enter_when_answered(channel, endpoint, app_arguments, caller_id, timeout)
+            async with asyncio.timeout(timeout + _REQUEST_TIMEOUT):
+                return channel, await answered
+        except TimeoutError:
+            await self.hangup(channel)
+            return channel, False
+        finally:
+            del self._rung[channel]
+
+    async def dial(
+        self, endpoint: str, number: str, *, context: str, caller_id: str, timeout: float
+    ) -> str:
+        """Has a phone rung that calls ``number`` in ``context`` when it is answered.
+
+        Returns and raises what ``originate`` does; also ValueError where it is no number.
+        """
+        if not (number.isdecimal() and number.isascii()):
+            raise ValueError("a number has digits only")
+        channel = _new_channel()
+        then = {"context": context, "extension": number, "priority": 1}
+        await self._create(channel, endpoint, caller_id, timeout, then)
+        return channel
+
+    async def _enter_when_answered(
+        self,
+        channel: str,
+        endpoint: str,
+        app_arguments: Sequence[str],
+        caller_id: str,
+        timeout: float,
+    ) -> None:
         if not all(map(_ARGUMENT.fullmatch, app_arguments)):
             raise ValueError("an argument for Stasis has letters, digits and .:@/_- only")
         if not self.connected:
             raise AriUnavailable("muru has no link to Asterisk's ARI")
-        channel = f"{CHANNEL_PREFIX}{uuid4().hex}"
-        body = {
-            "endpoint": endpoint,
-            "app": STASIS,
-            "appArgs": ",".join(app_arguments),
-            "callerId": caller_id,
-            "timeout": max(1, round(timeout)),
-            "channelId": channel,
-        }
+        then = {"app": STASIS, "appArgs": ",".join(app_arguments)}
+        await self._create(channel, endpoint, caller_id, timeout, then)
+
+    async def _create(
+        self,
+        channel: str,
+        endpoint: str,
+        caller_id: str,
+        timeout: float,
+        then: Mapping[str, object],
+    ) -> None:
+        whom = {"endpoint": endpoint, "callerId": caller_id, "channelId": channel}
+        body = {**whom, "timeout": max(1, round(timeout)), **then}
         await self._request("POST", "/channels", body)
-        return channel
+
+    @asynccontextmanager
+    async def bridge(self) -> AsyncIterator[str]:
+        """The id of a bridge of its own, for as long as the block takes."""
+        bridge = f"{CHANNEL_PREFIX}{uuid4().hex}"
+        await self._request("POST", f"/bridges/{bridge}", {"type": "mixing"})
+        try:
+            yield bridge
+        finally:
+            with suppress(AriUnavailable):
+                await self._request("DELETE", f"/bridges/{bridge}", also=GONE)
 
     async def hangup(self, channel_id: str, cause: int = NORMAL_CLEARING) -> None:
         """Ends a call; nothing happens if it is over. ``cause`` is Q.850's."""
@@ -231,6 +288,9 @@ class Ari:
             self._connected.clear()
             for line in self._lines.values():
                 line.lose(reason)
+            for rung in self._rung.values():
+                if not rung.done():
+                    rung.set_exception(reason)
 
     async def _connect(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         async with asyncio.timeout(_REQUEST_TIMEOUT):
@@ -276,9 +336,13 @@ class Ari:
             event = json.loads(text)
             match event["type"]:
                 case "StasisStart":
+                    self._note_answer(event["channel"]["id"], answered=True)
                     self._enter(event["args"], event["channel"])
                 case "StasisEnd" | "ChannelDestroyed":
+                    self._note_answer(event["channel"]["id"], answered=False)
                     self._leave(event["channel"]["id"])
+                case "ChannelDtmfReceived":
+                    self._press(event["channel"]["id"], event["digit"])
                 case "PlaybackFinished":
                     self._finish(event["playback"])
                 case "ApplicationReplaced":
@@ -318,6 +382,16 @@ class Ari:
                 await channel.hangup()
             self._leave(channel.id)
 
+    def _note_answer(self, channel_id: str, *, answered: bool) -> None:
+        rung = self._rung.get(channel_id)
+        if rung is not None and not rung.done():
+            rung.set_result(answered)
+
+    def _press(self, channel_id: str, digit: str) -> None:
+        line = self._lines.get(channel_id)
+        if line is not None:
+            line.press(digit)
+
     def _leave(self, channel_id: str) -> None:
         line = self._lines.pop(channel_id, None)
         if line is not None:
@@ -327,6 +401,10 @@ class Ari:
         line = self._lines.get(playback["target_uri"].removeprefix("channel:"))
         if line is not None:
             line.finish(playback["id"], how=playback["state"] == "done")
+
+
+def _new_channel() -> str:
+    return f"{CHANNEL_PREFIX}{uuid4().hex}"
 
 
 class _Refused(AriUnavailable):

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -14,6 +15,8 @@ from muru.errors import AriUnavailable
 NORMAL_CLEARING = 16  # Q.850
 #: What Asterisk answers where a channel is over, or not muru's any more.
 GONE = frozenset({404, 409})
+_NOT_THERE = GONE | {400, 422}  # of a bridge or a channel
+_MOST_DIGITS = 32  # that wait to be read
 
 
 class Request(Protocol):
@@ -36,6 +39,11 @@ class Line:
         self.is_gone = False
         self._loss: AriUnavailable | None = None
         self._playing: dict[str, asyncio.Future[bool | AriUnavailable]] = {}
+        self.digits: asyncio.Queue[str] = asyncio.Queue(_MOST_DIGITS)
+
+    def press(self, digit: str) -> None:
+        if not self.digits.full():
+            self.digits.put_nowait(digit)
 
     def begin(self, playback: str) -> asyncio.Future[bool | AriUnavailable]:
         waiting = asyncio.get_running_loop().create_future()
@@ -51,6 +59,7 @@ class Line:
 
     def leave(self) -> None:
         self.is_gone = True
+        self.press("")  # whoever waits for a digit waits no longer
         for playback in list(self._playing):
             self.finish(playback, how=False)
 
@@ -108,6 +117,19 @@ class AriChannel:
         if isinstance(how, AriUnavailable):
             raise how
         return how
+
+    async def digit(self, *, timeout: float) -> str | None:
+        """The next key that is pressed, or was before; None if none is within ``timeout``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                return await self._line.digits.get() or None
+        return None
+
+    async def join(self, bridge_id: str) -> bool:
+        """Lets it hear, and be heard by, the others in a bridge."""
+        path, body = f"/bridges/{quote(bridge_id, safe='')}/addChannel", {"channel": self.id}
+        status, _ = await self._request("POST", path, body, also=_NOT_THERE)
+        return status not in _NOT_THERE
 
     async def continue_dialplan(self) -> bool:
         """Gives the call back, to the line after that with ``Stasis``."""

@@ -47,6 +47,7 @@ class EndedCall:
     answered, as far as that is known. *rtp* is known only of an answered call.
     """
 
+    id: str  # of the channel
     number: str
     peer: str
     incoming: bool
@@ -93,6 +94,7 @@ def _read(event: AmiMessage, answered_at: datetime | None) -> EndedCall | None:
     )
     answered = state == "answered"
     return EndedCall(
+        id=headers.get("Uniqueid", ""),
         number=found[1],
         peer=_peer(headers),
         incoming=_is_incoming(headers),

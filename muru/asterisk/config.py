@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from muru.asterisk.dialplan import CLAIM, CLAIM_SECONDS, DIAL_SIP, OUTBOUND, STASIS
+from muru.asterisk.dialplan import CLAIM, CLAIM_SECONDS, DIAL_SIP, OUTBOUND, SELFTEST, STASIS, WEB
 from muru.asterisk.effects import CACHES
 from muru.asterisk.escape import conf_value
 from muru.asterisk.program import Program
@@ -125,7 +125,9 @@ def _values(settings: Settings, program: Program, directory: Path, state: Path) 
         "dial_sip": DIAL_SIP,
         "claim": CLAIM,
         "claim_seconds": CLAIM_SECONDS,
+        "selftest": SELFTEST,
         "stasis": STASIS,
+        "web": WEB,
         "outbound": OUTBOUND,
         # Nobody needs to know it, so it is kept nowhere, but is the same each time.
         "outbound_secret": _derived(passwords.ari, OUTBOUND),

@@ -29,8 +29,9 @@ _NO_PROOF, _TOO_OFTEN = "no proof", "too many requests without a proof"
 _NO_FILE, _BROKEN = "no flavor has such a file", "its template is broken"
 
 _NO_CODEC = {415, 488, 606}
-_BUSY, _DECLINED = {486, 600}, {403, 433, 480, 603}
-_NO_FAULT = {408, 487, 500, 503}  # no answer, which the link before is about; or hung up meanwhile
+_BUSY, _DECLINED = {486, 600}, {403, 433, 603}
+#: What Asterisk also notes where the phone said nothing, or nobody took the call in time.
+NO_ANSWER = frozenset({408, 480, 487, 500, 503})
 _FRESH = timedelta(hours=1)  # what an older call was like is told, and accuses nobody
 
 
@@ -239,25 +240,8 @@ def _call(case: Case) -> Link:
     call = case.call
     if call is None:
         return _unknown()
-    rtp = call.rtp
-    facts = {
-        "peer": call.peer or None,
-        "incoming": call.incoming,
-        "ended_at": call.ended_at,
-        "state": call.state,
-        "sip": call.sip,
-        "cause": call.cause,
-        "cause_text": call.cause_text,
-        "codec": call.codec,
-        "seconds": call.seconds,
-        "received": rtp.received if rtp else None,
-        "sent": rtp.sent if rtp else None,
-        "lost": rtp.lost if rtp else None,
-        "lost_there": rtp.lost_there if rtp else None,
-        "jitter": rtp.jitter if rtp else None,
-        "rtt": rtp.rtt if rtp else None,
-    }
-    found = _fault_of(call) if now() - call.ended_at < _FRESH else None
+    facts = facts_of(call)
+    found = fault_of(call) if now() - call.ended_at < _FRESH else None
     return _broken(found, facts) if found else _ok(facts)
 
 
@@ -278,11 +262,33 @@ _LINKS: Mapping[str, Callable[[Case], Link]] = {
 LINKS = tuple(_LINKS)
 
 
-def _fault_of(call: EndedCall) -> str | None:
+def facts_of(call: EndedCall) -> dict[str, Any]:
+    """Return what there is to be told of a call."""
+    rtp = call.rtp
+    return {
+        "peer": call.peer or None,
+        "incoming": call.incoming,
+        "ended_at": call.ended_at,
+        "state": call.state,
+        "sip": call.sip,
+        "cause": call.cause,
+        "cause_text": call.cause_text,
+        "codec": call.codec,
+        "seconds": call.seconds,
+        "received": rtp.received if rtp else None,
+        "sent": rtp.sent if rtp else None,
+        "lost": rtp.lost if rtp else None,
+        "lost_there": rtp.lost_there if rtp else None,
+        "jitter": rtp.jitter if rtp else None,
+        "rtt": rtp.rtt if rtp else None,
+    }
+
+
+def fault_of(call: EndedCall) -> str | None:
     """Return the cause for which a call of the phone's was none; None if the phone did its part."""
     if call.state == "answered":
         return _fault_of_audio(call)
-    if not call.incoming or call.sip is None or call.sip in _NO_FAULT:
+    if not call.incoming or call.sip is None or call.sip in NO_ANSWER:
         return None
     if call.sip in _NO_CODEC:
         return "codec-mismatch"

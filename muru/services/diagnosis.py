@@ -20,6 +20,7 @@ from muru.provisioning.identification import Evidence, identify
 from muru.services import devices, extensions
 from muru.services.causes import CAUSES, Cause, fill
 from muru.services.chain import Case, Link, walk
+from muru.services.dialing import settled
 from muru.services.site import Actor, Site
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ _log = logging.getLogger(__name__)
 _ANSWERS_WITHIN = 2.0  # seconds; Asterisk itself waits for three
 _LOOK_EVERY = 0.1  # seconds
 _MOST_VISITS = 50
-_SETTLES = 1.0  # seconds in which a phone is known that has just registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ async def _gather(sources: Sources, extension: Extension) -> Case:
     device = await devices.device_of(site, extension)
     visits = await _visits(site, device)
     sip, rows = await _compare(site, flavor, extension)
-    await _settled(sources.registrations, number)
-    contacts = sources.registrations.contacts(number) if state.connected else []
+    contacts = await settled(sources.registrations, number) if state.connected else []
     known, answering = await _ask(sources.ami, number) if sip else (None, {})
     account = sources.security.account(number)
     return Case(
@@ -147,13 +146,6 @@ def _faults(session: Session, wanted: Collection[RealtimeRow]) -> list[str]:
         if differing := [name for name in shall if is_[name] != shall[name]]:
             faults.append(f"{place}: {', '.join(differing)}")
     return faults
-
-
-async def _settled(registrations: Registrations, number: str) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _SETTLES
-    while not registrations.is_settled(number) and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
 
 
 # Is it there?

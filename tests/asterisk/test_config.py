@@ -240,7 +240,7 @@ def test_only_the_owner_may_read(make_settings: MakeSettings, tmp_path: Path) ->
     """Files with secrets are for their owner, also where files were there before."""
     directory = tmp_path / "state/etc"
     directory.mkdir(parents=True)
-    (directory / "manager.conf").write_text("old")
+    (directory / "manager.conf").write_text("former")
     (directory / "manager.conf").chmod(0o644)
     (directory / "own.conf").write_text("the operator's")
 
@@ -250,7 +250,7 @@ def test_only_the_owner_may_read(make_settings: MakeSettings, tmp_path: Path) ->
     folders = list((tmp_path / "data/asterisk").iterdir())
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
     assert (directory / "own.conf").read_text() == "the operator's"
-    assert "old" not in (directory / "manager.conf").read_text()
+    assert "former" not in (directory / "manager.conf").read_text()
     assert {path.name for path in directory.iterdir()} == {path.name for path in files} | {
         "own.conf"
     }

@@ -10,6 +10,14 @@ CLAIM = "muru-claim"
 #: After so many seconds a claim's call ends, whatever became of muru.
 CLAIM_SECONDS = 90
 
+#: The context with what the self-test of a phone needs. Its extension ``echo`` sends back what it
+#: hears.
+SELFTEST = "muru-selftest"
+
+#: The context of a call from the web, once one's own phone has answered: it calls the number as the
+#: phone itself would, and says so if there is no such.
+WEB = "muru-web"
+
 #: The Stasis application of muru's: what the dialplan hands over to ``muru.asterisk.ari``.
 STASIS = "muru"
 
