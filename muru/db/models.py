@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Double,
     ForeignKey,
@@ -135,6 +136,8 @@ class Extension(Base):
 
     ``password`` is the secret of its SIP account; ``token`` (digits, so that it can be dialled)
     proves ownership from a phone; ``extra_fields`` is what the flavor's ``EXTRA_FIELDS`` accepted.
+    ``media`` has the digests of its media by the names in the flavor's ``MEDIA``: a copy of what
+    :class:`ExtensionMedia` says, so that a request of a phone needs no further query.
     """
 
     __tablename__ = "muru_extensions"
@@ -149,6 +152,7 @@ class Extension(Base):
     public: Mapped[bool] = mapped_column(default=False)
     location: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
     extra_fields: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    media: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
     owner_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
@@ -157,6 +161,45 @@ class Extension(Base):
 
     def __repr__(self) -> str:
         return f"<Extension {self.number} {self.type!r}>"  # never the password
+
+
+class Media(Base):
+    """A picture, a sound or another file that somebody uploaded; its content never changes.
+
+    ``digest`` is the SHA-256 of what is kept of it, and the name of its file; ``size`` are the
+    bytes of that. ``details`` are width and height, or seconds. Without an owner it goes as soon as
+    no extension has it.
+    """
+
+    __tablename__ = "muru_media"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int | None] = mapped_column(
+        ForeignKey(User.id, ondelete="SET NULL"), index=True
+    )
+    type: Mapped[str] = mapped_column(text(8))
+    name: Mapped[str] = mapped_column(text(100))
+    digest: Mapped[str] = mapped_column(text(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    owner: Mapped[User | None] = relationship(lazy="joined")
+
+
+class ExtensionMedia(Base):
+    """What an extension has for one of the names in its flavor's ``MEDIA``."""
+
+    __tablename__ = "muru_extension_media"
+
+    extension_id: Mapped[int] = mapped_column(
+        ForeignKey(Extension.id, ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(text(64), primary_key=True)
+    media_id: Mapped[int] = mapped_column(ForeignKey(Media.id, ondelete="RESTRICT"), index=True)
+
+    extension: Mapped[Extension] = relationship()
+    media: Mapped[Media] = relationship(lazy="joined")
 
 
 class Device(Base):

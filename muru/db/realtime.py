@@ -102,6 +102,7 @@ class PsEndpoint(RealtimeRow):
     direct_media: Mapped[str | None] = mapped_column(RealtimeString(3))
     dtmf_mode: Mapped[str | None] = mapped_column(RealtimeString(16))
     force_rport: Mapped[str | None] = mapped_column(RealtimeString(3))
+    moh_suggest: Mapped[str | None] = mapped_column(RealtimeString(40))
     rewrite_contact: Mapped[str | None] = mapped_column(RealtimeString(3))
     rtp_symmetric: Mapped[str | None] = mapped_column(RealtimeString(3))
     webrtc: Mapped[str | None] = mapped_column(RealtimeString(3))
@@ -148,6 +149,17 @@ class DialplanStep(RealtimeRow):
     appdata: Mapped[str | None] = mapped_column(RealtimeString(256))
 
 
+class MusicOnHold(RealtimeRow):
+    """`musiconhold`: a class of res_musiconhold. Read by Asterisk at each use, as is the folder."""
+
+    __tablename__ = "musiconhold"
+    NATURAL_KEY = ("name",)
+
+    name: Mapped[str] = mapped_column(RealtimeString(80), primary_key=True)
+    mode: Mapped[str | None] = mapped_column(RealtimeString(16))
+    directory: Mapped[str | None] = mapped_column(RealtimeString(255))
+
+
 class Ownership(RealtimeBase):
     """Says that muru wrote the row *row_key* of *table_name* for the extension *number*."""
 
@@ -159,7 +171,7 @@ class Ownership(RealtimeBase):
 
 
 TABLES: dict[str, type[RealtimeRow]] = {
-    table.__tablename__: table for table in (PsEndpoint, PsAuth, PsAor, DialplanStep)
+    table.__tablename__: table for table in (PsEndpoint, PsAuth, PsAor, DialplanStep, MusicOnHold)
 }
 
 
@@ -326,5 +338,5 @@ def _at(table: type[RealtimeRow], keys: set[str]) -> ColumnElement[bool]:
     if table is DialplanStep:
         pairs = sorted({tuple(key.split("|")[:2]) for key in keys})
         return tuple_(DialplanStep.context, DialplanStep.exten).in_(pairs)
-    column: ColumnElement[str] = inspect(table).columns["id"]
+    column: ColumnElement[str] = inspect(table).columns[table.NATURAL_KEY[0]]
     return column.in_(sorted(keys))

@@ -23,7 +23,7 @@ from muru.settings import Settings
 from tests.conftest import PASSWORD, open_test_site
 from tests.databases import SPLIT, Databases, execute, read_rows
 
-HEADS = {"own": "own_0004", "realtime": "realtime_0001"}
+HEADS = {"own": "own_0005", "realtime": "realtime_0002"}
 
 # The tables of Asterisk's contrib/ast-db-manage as of 2026: the columns that muru uses, of the
 # types that they have there, and one more each.
@@ -31,13 +31,21 @@ YES_NO = "'yes', 'no'"
 BOOLEAN = "'0', '1', 'off', 'on', 'false', 'true', 'no', 'yes'"
 DTMF = "'rfc4733', 'inband', 'info', 'auto', 'auto_info'"
 AUTH = "'md5', 'userpass', 'google_oauth', 'digest'"
-ENUMS = {"yesno": YES_NO, "ast_bool": BOOLEAN, "dtmf_mode": DTMF, "auth_type": AUTH}
+MOH = "'custom', 'files', 'mp3nb', 'quietmp3nb', 'quietmp3', 'playlist'"
+ENUMS = {
+    "yesno": YES_NO,
+    "ast_bool": BOOLEAN,
+    "dtmf_mode": DTMF,
+    "auth_type": AUTH,
+    "moh_mode": MOH,
+}
 ASTERISK_TABLES = (
     """CREATE TABLE ps_endpoints (id VARCHAR(255) NOT NULL UNIQUE, transport VARCHAR(40),
     aors VARCHAR(2048), auth VARCHAR(255), context VARCHAR(40), disallow VARCHAR(200),
     allow VARCHAR(200), allow_overlap {yesno}, callerid VARCHAR(40),
     codec_prefs_incoming_offer VARCHAR(128), codec_prefs_outgoing_offer VARCHAR(128),
-    direct_media {yesno}, dtmf_mode {dtmf_mode}, force_rport {yesno}, rewrite_contact {yesno},
+    direct_media {yesno}, dtmf_mode {dtmf_mode}, force_rport {yesno}, moh_suggest VARCHAR(40),
+    rewrite_contact {yesno},
     rtp_symmetric {yesno}, webrtc {yesno}, mailboxes VARCHAR(40))""",
     """CREATE TABLE ps_auths (id VARCHAR(255) NOT NULL UNIQUE, auth_type {auth_type},
     nonce_lifetime INTEGER, password VARCHAR(80), realm VARCHAR(255), username VARCHAR(40))""",
@@ -48,6 +56,9 @@ ASTERISK_TABLES = (
     """CREATE TABLE extensions ({serial}, context VARCHAR(40) NOT NULL, exten VARCHAR(40) NOT NULL,
     priority INTEGER NOT NULL, app VARCHAR(40) NOT NULL, appdata VARCHAR(256) NOT NULL,
     UNIQUE (context, exten, priority))""",
+    """CREATE TABLE musiconhold (name VARCHAR(80) NOT NULL PRIMARY KEY, mode {moh_mode},
+    directory VARCHAR(255), application VARCHAR(255), digit VARCHAR(1), sort VARCHAR(10),
+    format VARCHAR(10), stamp TIMESTAMP NULL)""",
 )
 SERIAL = {
     "sqlite": "id INTEGER PRIMARY KEY AUTOINCREMENT",
