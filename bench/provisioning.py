@@ -1,5 +1,6 @@
 """How many phones get their configuration per second over HTTP, with few and with many there."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from bench import FIRST_NUMBER, power_cut, servers
@@ -14,6 +15,7 @@ _CHANGED = 20  # phones whose name is changed
 
 async def measure(bench: Bench, report: Report) -> None:
     await _rates(bench, report)
+    await _changes(bench, report)
     await power_cut.measure(bench, report)
 
 
@@ -30,6 +32,8 @@ async def _rates(bench: Bench, report: Report) -> None:
             server = await stack.enter_async_context(servers.muru(site))
             phones[size] = await stack.enter_async_context(clients(server.port, max(_CONNECTIONS)))
         await _keep_same(phones[bench.sizes[0]][0], bare[0])
+        largest = bench.sizes[-1]
+        first = await _fetch(phones[largest][:64], largest, begin=len(HTTP_FAMILIES))
         for _ in range(bench.rounds):
             for count in _CONNECTIONS:
                 done = await _fetch(bare[:count], len(HTTP_FAMILIES))
@@ -52,6 +56,9 @@ async def _rates(bench: Bench, report: Report) -> None:
                 f"x with {bench.sizes[0]:,}": done.rate / best[count, bench.sizes[0]].rate,
             }
             report.add(f"{connections}, {size:,} present", numbers)
+    numbers = {"/s": first.rate, "ms p99": first.percentile(99)}
+    numbers["x bare handler"] = first.rate / bare_best[64].rate
+    report.add(f"64 connections, {largest:,} present, first time", numbers)
 
 
 def _request(number: int) -> Request:
@@ -69,9 +76,41 @@ async def _keep_same(muru: Client, bare: Client) -> None:
         await bare.ask(Request("PUT", request.path, content))
 
 
-async def _fetch(connected: list[Client], devices: int) -> Load:
-    """Let the devices fetch, by turns, and none of them shortly after itself."""
-    return await load(connected, 6_000, lambda index: _request(index % devices), at_most=1.0)
+async def _fetch(connected: list[Client], devices: int, *, begin: int = 0) -> Load:
+    """Let the devices fetch by turns, for a second."""
+    count = 100_000 if begin == 0 else devices - begin
+    return await load(
+        connected, count, lambda index: _request((begin + index) % devices), at_most=1.0
+    )
+
+
+async def _changes(bench: Bench, report: Report) -> None:
+    """Change what phones get, and see that the very next request of each has it."""
+    size = bench.sizes[-1]
+    site = await bench.site(size, families=HTTP_FAMILIES)
+    async with (
+        servers.muru(site) as server,
+        clients(server.port, _CONNECTIONS[1]) as others,
+        clients(server.port) as (phone,),
+        clients(server.port, user="root") as (root,),
+    ):
+        busy = asyncio.create_task(_fetch(others, size))
+        for number in range(_CHANGED):
+            before = await phone.ask(_request(number))
+            path, name = f"/api/v1/extensions/{FIRST_NUMBER + number}", f"Changed {number}"
+            await root.ask(Request("PATCH", path, {"name": name}))
+            after = await phone.ask(_request(number))
+            assert name.encode() in after
+            assert name.encode() not in before
+        await busy
+        changed = str(FIRST_NUMBER)
+        argv = ("-m", "muru", "extension", "password", changed)
+        await servers.seconds_to_end(site.folder, *argv, more=site.environment)
+        after = await phone.ask(_request(0))
+        password = (await root.get(f"/api/v1/extensions/{changed}"))["sip"]["password"]
+        assert password != sip_password(changed)
+        assert password.encode() in after
+    report.note(f"{_CHANGED} changes over the API and one by the command line: none was missed")
 
 
 def _faster(one: Load, other: Load) -> Load:

@@ -92,10 +92,10 @@ async def until(true: Callable[[], Awaitable[bool]], *, pause: float = 0.05) -> 
             await asyncio.sleep(pause)
 
 
-async def seconds_to_end(folder: Path, *argv: str) -> float:
-    """Run Python with these arguments to its end; return how long that took."""
+async def seconds_to_end(folder: Path, *argv: str, more: dict[str, str] | None = None) -> float:
+    """Run Python with these arguments, and *more* environment, to its end; return how long."""
     began = time.perf_counter()
-    async with _running(folder, argv) as process:
+    async with _running(folder, argv, more) as process:
         code = await process.wait()
         seconds = time.perf_counter() - began
     assert code == 0, (argv, (folder / "errors").read_text())
