@@ -10,7 +10,7 @@ kept.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from muru.flavor import PhoneFlavor
 from muru.provisioning.files import ProvisioningFile
@@ -31,7 +31,7 @@ class Ingredients:
 
     device: DeviceRecord | None
     origin: str
-    token: str
+    token: str = field(repr=False)
     templates: int
 
 
@@ -71,4 +71,3 @@ class Rendered:
 
 def _key(flavor: PhoneFlavor, file: ProvisioningFile, made_of: Ingredients) -> _Key:
     return type(flavor), (made_of.device.id if made_of.device else 0), file
-
