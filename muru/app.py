@@ -18,6 +18,7 @@ from muru.api import (
     diagnosis,
     diagnostics,
     extensions,
+    local,
     openapi,
     provisioning,
     registrations,
@@ -112,7 +113,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get("/metrics", metrics.serve)
     doors.add_http(app, settings.telephoning_prefix)
     # In the order in which they need each other; ended in reverse.
-    app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning))
+    app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning, local.open_door))
     return app
 
 
@@ -149,6 +150,28 @@ async def open_site(settings: Settings, *, asterisk: bool = True) -> AsyncIterat
     finally:
         await site.effects.stop()
         await ami.stop()
+        await site.database.dispose()
+
+
+@asynccontextmanager
+async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
+    """Open what a diagnosis asks, for one command beside no controller."""
+    ami = _ami(settings)
+    tracker = Registrations(ami)
+    site = _create_site(settings, Effects(ami, _ari(settings), tracker))
+    sources = Sources(site, ami, tracker, Security(ami), CallLog(ami))
+    try:
+        await _prepare_tables(site)
+        await tracker.start()
+        await ami.start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLI_PATIENCE):
+                await ami.tried.wait()
+                await tracker.ready.wait()
+        yield sources
+    finally:
+        await ami.stop()
+        await tracker.stop()
         await site.database.dispose()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import muru
-from muru import cli_phones, logs
+from muru import cli_doctor, cli_phones, logs
 from muru.errors import Invalid, MuruError, SettingsError
 from muru.settings import Settings, load
 
@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     cli_phones.add_identify(
         _command(commands, "identify", cli_phones.identify, "tell what phone something comes from")
+    )
+    cli_doctor.add_doctor(
+        _command(commands, "doctor", cli_doctor.doctor, "tell why a phone does not work")
     )
     _add_user_commands(_group(commands, "user", "administer accounts"))
     _add_extension_commands(_group(commands, "extension", "administer extensions"))

@@ -19,7 +19,9 @@ _DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u206
 
 
 def is_reserved(settings: Settings, number: str) -> bool:
-    """Tell whether *number* is kept for administrators by MURU_RESERVED_EXTENSIONS."""
+    """Tell whether *number* is kept for administrators, or for the self-test of phones."""
+    if number == settings.selftest_number:
+        return True
     for entry in settings.reserved_extensions:
         first, _, last = entry.partition("-")
         if len(number) == len(first) and first <= number <= (last or first):
@@ -38,7 +40,7 @@ def check_number(settings: Settings, actor: Actor, number: str) -> None:
         raise Invalid(
             f"{number!r} is no number here.", {"number": f"exactly {digits} digits, 0 to 9"}
         )
-    if not actor.is_admin and is_reserved(settings, number):
+    if number == settings.selftest_number or (not actor.is_admin and is_reserved(settings, number)):
         raise Conflict(f"The number {number} is reserved; choose another.", key="number-reserved")
 
 

@@ -98,10 +98,12 @@ async def test_phone_that_does_not_answer(start_stack: StartStack) -> None:
 @pytest.mark.usefixtures("quick")
 async def test_dialled(start_stack: StartStack) -> None:
     """The number of the self-test can be dialled by every extension; the result is kept for it."""
-    stack = await start(start_stack, selftest_number="99")
+    stack = await start(start_stack, selftest_number="9999")
+    body = {"type": "SIP", "name": "A phone", "number": "9999"}
+    await stack.root.post("/extensions", body, status=409)
     account = await create(stack.alice, "2001")
     async with sip.Phone(stack.sip_server, *account, tone=550) as phone:
-        await phone.dial("99")
+        await phone.dial("9999")
         await phone.ended(within=20)
 
     result = await until(
@@ -116,7 +118,7 @@ async def test_dialled(start_stack: StartStack) -> None:
 
     await stack.app[ARI].stop()
     async with sip.Phone(stack.sip_server, *account, tone=550) as phone:
-        await phone.dial("99")
+        await phone.dial("9999")
         assert await phone.heard(seconds=1) == pytest.approx(550, abs=5)
 
 
