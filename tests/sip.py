@@ -71,6 +71,14 @@ class Account(NamedTuple):
     password: str
 
 
+class Place(NamedTuple):
+    """A network of its own: a namespace, the phone's address there, and one for the tests."""
+
+    namespace: str
+    address: str
+    control: str
+
+
 # --- codecs ---------------------------------------------------------------------------------------
 
 
@@ -571,6 +579,7 @@ class Phone:
         auto_answer: bool = False,
         transport: Transport = "udp",
         folder: Path | None = None,
+        place: Place | None = None,
     ) -> None:
         if unknown := [name for name in codecs if not CODECS[name].module]:
             raise ValueError(f"baresip does not speak {unknown}")
@@ -584,6 +593,9 @@ class Phone:
         self.peer = ""
         self.port = 0
         self._folder = folder
+        self._enter = ("ip", "netns", "exec", place.namespace) if place else ()
+        self._address = place.address if place else HOST
+        self._control = place.control if place else HOST
         self._stack = AsyncExitStack()
         self._news = asyncio.Condition()
         self._answers: dict[str, asyncio.Future[str]] = {}
@@ -597,7 +609,7 @@ class Phone:
             self.port = free_ports(8)
             (place / "config").write_text(self._config())
             (place / "accounts").write_text(self._accounts())
-            argv = ("baresip", "-f", str(place), "-t", str(LIFETIME))
+            argv = (*self._enter, "baresip", "-f", str(place), "-t", str(LIFETIME))
             process = await stack.enter_async_context(_running(*argv, folder=place))
             listener = asyncio.create_task(self._listen(await self._connect(process)))
             stack.callback(listener.cancel)
@@ -675,10 +687,10 @@ class Phone:
         # The port after sip_listen's is taken for TLS. ausine is 48 kHz stereo only, and resampled.
         modules = sorted({CODECS[name].module for name in self.codecs})
         lines = [
-            f"sip_listen {HOST}:{self.port}",
-            f"ctrl_tcp_listen {HOST}:{self.port + 2}",
+            f"sip_listen {self._address}:{self.port}",
+            f"ctrl_tcp_listen {self._control}:{self.port + 2}",
             f"rtp_ports {self.port + 4}-{self.port + 7}",
-            f"net_interface {HOST}",
+            f"net_interface {self._address}",
             f"audio_source ausine,{self.tone}",
             *("ausrc_srate 48000", "ausrc_channels 2"),
             f"snd_path {self._folder}",
@@ -710,7 +722,7 @@ class Phone:
     async def _connect(self, process: asyncio.subprocess.Process) -> asyncio.StreamReader:
         for _ in range(100):
             with suppress(OSError):
-                reader, self._writer = await asyncio.open_connection(HOST, self.port + 2)
+                reader, self._writer = await asyncio.open_connection(self._control, self.port + 2)
                 return reader
             if process.returncode is not None:
                 break
