@@ -14,7 +14,8 @@ from muru.asterisk.ami import Ami
 from muru.db import migrations
 from muru.db.sessions import Database
 from muru.errors import DatabaseUnavailable, MuruError
-from muru.keys import AMI, SITE
+from muru.keys import AMI, DOORS, SITE
+from muru.provisioning.tftp.server import TftpServer
 from muru.services.users import ensure_administrator
 from muru.settings import Settings
 
@@ -113,6 +114,13 @@ async def _wait_for_asterisk(ami: Ami, stop: asyncio.Event) -> None:
 async def _welcome(app: web.Application, settings: Settings, *, with_asterisk: bool) -> None:
     address = own_address() if settings.http_host in {"0.0.0.0", "::"} else settings.http_host  # noqa: S104
     lines = [f"muru      http://{address}:{settings.http_port}"]
+    origin = settings.public_url or f"http://{address}:{settings.http_port}"
+    lines.append(f"phones    {origin}/{settings.telephoning_prefix}/ (DHCP option 66)")
+    lines += [
+        f"TFTP      {address}:{server.port}"
+        for server in app[DOORS]
+        if isinstance(server, TftpServer)
+    ]
     if with_asterisk:
         sip = own_address() if settings.sip_host == "0.0.0.0" else settings.sip_host  # noqa: S104
         lines.append(f"SIP       {sip}:{settings.sip_port} (UDP and TCP)")

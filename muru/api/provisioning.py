@@ -79,7 +79,7 @@ async def get_provisioning(call: Call) -> ProvisioningView:
         url=engine.url(origin, name, opened.token) if opened else None,
         common_url=engine.url(origin, name) if flavor.FILES else None,
         mac=device.mac if device else None,
-        waiting=bool(device and device.is_open),
+        waiting=bool(device and device.mac and device.is_open),
         links=[
             LinkView(
                 label=link.label,
