@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up asterisk venv dev test-parts test bench lint types clean
+.PHONY: help up asterisk venv dev test-parts test bench lint types catalogue clean
 
 ARGS ?=
 
@@ -34,6 +34,9 @@ types: dev ## check types only
 	@ln -sfn ../../../flavors .mypy_cache/path/muru/flavors
 	MYPYPATH=.mypy_cache/path .venv/bin/mypy --explicit-package-bases \
 	    muru .mypy_cache/path/muru/flavors tests bench
+
+catalogue: dev ## bring new texts of the pages into the catalogues of translations
+	.venv/bin/python scripts/catalogue.py
 
 asterisk: ## get Asterisk, unless the machine has version 20 or newer
 	@scripts/get-asterisk

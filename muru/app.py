@@ -74,6 +74,7 @@ from muru.services.site import Site
 from muru.services.user_agents import UserAgents
 from muru.services.users import LoginLimiter
 from muru.settings import Settings
+from muru.web.app import add_web, as_pages
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ _CLI_PATIENCE = 2.0  # seconds that a command waits for Asterisk
 def create_app(settings: Settings) -> web.Application:
     """Return the application; nothing is opened or started before it runs."""
     believing = [forwarded(settings.trusted_proxies)] if settings.trusted_proxies else []
-    app = web.Application(middlewares=[watch, *believing, problems])
+    app = web.Application(middlewares=[watch, *believing, as_pages, problems])
     app.on_response_prepare.append(add_id)
     ami = _ami(settings)
     app[AMI] = ami
@@ -112,6 +113,7 @@ def create_app(settings: Settings) -> web.Application:
     app[METRICS] = metrics.Metrics(app)
     app.router.add_get("/metrics", metrics.serve)
     doors.add_http(app, settings.telephoning_prefix)
+    add_web(app)
     # In the order in which they need each other; ended in reverse.
     app.cleanup_ctx.extend((_database, _asterisk, _jobs, _provisioning, local.open_door))
     return app

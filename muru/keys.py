@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from muru.services.site import Site
     from muru.services.user_agents import UserAgents
     from muru.services.users import LoginLimiter
+    from muru.web.markdown import PagesFolder
 
 SITE: web.AppKey["Site"] = web.AppKey("muru.site")
 AMI: web.AppKey["Ami"] = web.AppKey("muru.ami")
@@ -43,6 +44,7 @@ DIAGNOSIS: web.AppKey["Sources"] = web.AppKey("muru.diagnosis")
 SELFTESTS: web.AppKey["SelfTests"] = web.AppKey("muru.selftests")
 RESYNCS: web.AppKey["Resyncs"] = web.AppKey("muru.resyncs")
 METRICS: web.AppKey["Metrics"] = web.AppKey("muru.metrics")
+PAGES_FOLDER: web.AppKey["PagesFolder"] = web.AppKey("muru.pages_folder")
 
 #: The servers beside HTTP by which phones come in, as far as they run.
 DOORS: web.AppKey["list[TftpServer | PnpServer]"] = web.AppKey("muru.doors")

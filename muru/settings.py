@@ -32,6 +32,14 @@ PREFIX = "MURU_"
 
 PNP_PORT = 5060  # of SIP plug and play; phones know no other
 
+#: First parts of the paths of muru's own API and pages.
+TAKEN_PATHS = frozenset(
+    {
+        *("api", "metrics", "static"),
+        *("account", "login", "logout", "pages", "phones", "preferences", "register"),
+    }
+)
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Seconds = Annotated[int, Field(ge=0)]
@@ -73,7 +81,7 @@ def _path_segment(prefix: str) -> str:
     stripped = prefix.strip("/")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", stripped):
         raise ValueError("must be one path segment of letters, digits, - and _")
-    if stripped in {"api", "metrics"}:
+    if stripped in TAKEN_PATHS:
         raise ValueError(f"{stripped!r} is taken by muru itself")
     return stripped
 
@@ -212,8 +220,12 @@ class Settings(BaseSettings):
     media_cache_mb: int = Field(500, ge=10)
     media_asterisk_dir: Path | None = None
 
+    # Pages
+    pages_path: Path | None = None
+
     # What phones are told
     site_name: str = Field("µURU", min_length=1, max_length=40)
+    site_slogan: str | None = Field(None, max_length=120)
     phone_language: str = Field("en", pattern="^[a-z]{2}$")
     phone_time_zone: Annotated[str, AfterValidator(_zone)] | None = None
     phone_transport: Literal["udp", "tcp", "tls"] = "udp"

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr
 from muru.api.routing import COOKIE, Call, Endpoints, Input, json_response
 from muru.api.users import UserView
 from muru.db.models import TokenKind
-from muru.keys import LOGIN_LIMITER
+from muru.keys import LOGIN_LIMITER, SITE
 from muru.services import users
 
 endpoints = Endpoints()
@@ -56,12 +56,9 @@ async def register(call: Call, body: Registration) -> UserView:
 @endpoints.post("/auth/login", access="anybody")
 async def log_in(call: Call, body: Credentials) -> LoginView:
     """Log in, by cookie or bearer token."""
-    limiter = call.request.config_dict[LOGIN_LIMITER]
-    keys = (f"user {body.username.strip().lower()}", f"address {call.request.remote}")
-    async with limiter.attempt(*keys):
-        login = await users.log_in(
-            call.site, body.username, body.password.get_secret_value(), body.kind, body.label
-        )
+    login = await prove(
+        call.request, body.username, body.password.get_secret_value(), body.kind, body.label
+    )
     by_cookie = body.kind is TokenKind.SESSION
     response = json_response(
         LoginView(
@@ -71,15 +68,34 @@ async def log_in(call: Call, body: Credentials) -> LoginView:
         )
     )
     if by_cookie:
-        response.set_cookie(
-            COOKIE,
-            login.secret,
-            max_age=call.site.settings.session_days * 86400,
-            httponly=True,
-            samesite="Lax",
-            secure=call.request.secure,
-        )
+        remember(call.request, response, login)
     return response  # type: ignore[return-value]  # the same JSON, with a cookie
+
+
+async def prove(
+    request: web.Request, username: str, password: str, kind: TokenKind, label: str = ""
+) -> users.Login:
+    """Check a password as :func:`users.log_in` does, unless whoever asks has to wait first."""
+    limiter = request.config_dict[LOGIN_LIMITER]
+    keys = (f"user {username.strip().lower()}", f"address {request.remote}")
+    async with limiter.attempt(*keys):
+        return await users.log_in(request.config_dict[SITE], username, password, kind, label)
+
+
+def remember(request: web.Request, response: web.StreamResponse, login: users.Login) -> None:
+    """Give the browser the cookie of a login of kind ``session``."""
+    response.set_cookie(
+        COOKIE,
+        login.secret,
+        max_age=request.config_dict[SITE].settings.session_days * 86400,
+        httponly=True,
+        samesite="Lax",
+        secure=request.secure,
+    )
+
+
+def forget(response: web.StreamResponse) -> None:
+    response.del_cookie(COOKIE)
 
 
 @endpoints.post("/auth/logout", status=204)
@@ -88,7 +104,7 @@ async def log_out(call: Call) -> None:
     assert call.login_id is not None  # whoever gets here came with one
     await users.revoke_token(call.site, call.actor, call.login_id)
     response = web.Response(status=204)
-    response.del_cookie(COOKIE)
+    forget(response)
     return response  # type: ignore[return-value]  # as above
 
 

@@ -155,12 +155,12 @@ async def _identify(request: web.Request, access: Access) -> Call:
     site = request.config_dict[SITE]
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if access == "anybody":
-        _refuse_other_sites(request)  # or they could log a browser in, as somebody else
+        refuse_other_sites(request)  # or they could log a browser in, as somebody else
         return Call(request, site, _NOBODY)
     if scheme.lower() == "bearer" and secret:
         actor, login_id = await users.authenticate(site, secret.strip(), TokenKind.BEARER)
     elif COOKIE in request.cookies:
-        _refuse_other_sites(request)
+        refuse_other_sites(request)
         actor, login_id = await users.authenticate(site, request.cookies[COOKIE], TokenKind.SESSION)
     else:
         raise Unauthenticated("Log in first (POST /api/v1/auth/login).")
@@ -169,7 +169,7 @@ async def _identify(request: web.Request, access: Access) -> Call:
     return Call(request, site, actor, login_id)
 
 
-def _refuse_other_sites(request: web.Request) -> None:
+def refuse_other_sites(request: web.Request) -> None:
     """Refuse what a page of another site makes a browser send along with our cookie."""
     if request.method in {"GET", "HEAD"}:
         return

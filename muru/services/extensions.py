@@ -219,14 +219,20 @@ async def get_extension(site: Site, actor: Actor, number: str) -> Extension:
 
 
 async def list_extensions(
-    site: Site, actor: Actor, *, search: str = "", offset: int = 0, limit: int = 50
+    site: Site,
+    actor: Actor,
+    *,
+    search: str = "",
+    offset: int = 0,
+    limit: int = 50,
+    own: bool = False,
 ) -> tuple[list[Extension], int]:
     """Return some of the extensions that *actor* may see, by number, and how many there are.
 
-    *search* is looked for in number and name.
+    *search* is looked for in number and name; *own* leaves out those of others.
     """
     condition = _search(search)
-    if not actor.is_admin:
+    if own or not actor.is_admin:
         condition.append(Extension.owner_id == actor.user_id)
     return await _page(site, condition, offset, limit)
 

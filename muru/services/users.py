@@ -320,6 +320,20 @@ async def change_user(site: Site, actor: Actor, username: str, change: UserChang
     return user
 
 
+async def check_departure(site: Site, actor: Actor, password: str) -> None:
+    """Check that *actor* may delete the own account, and means to: *password* is the proof.
+
+    Raises:
+        Unauthenticated: the password is wrong.
+        Conflict: it is the last administrator.
+    """
+    user = await get_user(site, actor, actor.username)
+    if not await passwords.verify_password(user.password_hash, password):
+        raise Unauthenticated("The current password is wrong.")
+    async with site.transaction() as transaction:
+        await _check_not_last_admin(transaction.session, user)
+
+
 async def delete_user(site: Site, actor: Actor, username: str) -> None:
     """Delete an account that has no extensions (any more): one's own, or for administrators any.
 

@@ -58,7 +58,7 @@ async def ask(world: World, method: str, path: str, status: int, **more: Any) ->
         ("GET", "/api/v1/extensions/9999", None, 404, "not-found"),
         ("GET", "/api/v1/extensions/one", None, 404, "not-found"),
         ("GET", "/api/v2", None, 404, "not-found"),
-        ("GET", "/", None, 404, "not-found"),
+        ("GET", "/nothing", None, 404, "not-found"),
         ("GET", "/%00%FF/../<script>", None, 404, "not-found"),
         ("PUT", "/api/v1/extensions", None, 405, "method-not-allowed"),
         (
