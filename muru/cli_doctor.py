@@ -1,7 +1,7 @@
 """``muru doctor`` examines the installation, ``muru doctor NUMBER`` the phone of an extension.
 
-For that the running controller is asked, by the socket in the data folder. Where none runs, the command
-looks for itself; what only a controller can have heard is then unknown.
+For the latter the running controller is asked, by the socket in the data folder. Where none runs,
+the command looks for itself; what only a controller can have heard is then unknown.
 """
 
 import argparse
