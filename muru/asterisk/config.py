@@ -35,6 +35,21 @@ class Secrets:
     ari: SecretStr
 
 
+def has_secrets(settings: Settings) -> bool:
+    """Tell whether there are passwords already that :func:`secrets_of` would return."""
+    given = settings.ami_secret and settings.ari_secret
+    return bool(given) or (settings.data_dir / _SECRETS_FILE).exists()
+
+
+def modules_of(settings: Settings) -> list[str]:
+    """Return the modules that the configuration has Asterisk load."""
+    driver = _DRIVERS[parse_url(settings.asterisk_database).get_backend_name()]
+    template = (bundled("asterisk_conf") / "modules.conf").read_text(encoding="utf-8")
+    rendered = Environment(autoescape=False).from_string(template)  # noqa: S701  # not HTML
+    text = rendered.render(database={"driver": driver})
+    return re.findall(r"^(?:pre)?load = (\S+)", text, re.MULTILINE)
+
+
 def secrets_of(settings: Settings) -> Secrets:
     """Return the AMI and ARI passwords: those that are set, else generated ones.
 

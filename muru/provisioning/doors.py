@@ -74,10 +74,15 @@ def tftp_server(engine: Engine, settings: Settings) -> TftpServer:
             raise FileNotFound
         return answer.body
 
-    port = settings.tftp_port
-    if port is None:
-        port = WELL_KNOWN if os.geteuid() == 0 else UNPRIVILEGED
+    port = tftp_port(settings)
     return TftpServer(answer, host=settings.tftp_host, port=port, inherited=inherited_socket())
+
+
+def tftp_port(settings: Settings) -> int:
+    """Return the port for TFTP: what is set, else what this user may have."""
+    if settings.tftp_port is not None:
+        return settings.tftp_port
+    return WELL_KNOWN if os.geteuid() == 0 else UNPRIVILEGED
 
 
 def pnp_server(engine: Engine, settings: Settings) -> PnpServer:
