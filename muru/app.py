@@ -19,6 +19,7 @@ from muru.api import (
     diagnostics,
     extensions,
     local,
+    media,
     openapi,
     provisioning,
     registrations,
@@ -66,6 +67,7 @@ from muru.services import audit, claims, phones
 from muru.services.calls import Calls
 from muru.services.diagnosis import Sources
 from muru.services.history import History
+from muru.services.media import tidy as tidy_media
 from muru.services.reconcile import reconcile, remove_orphan_contacts
 from muru.services.registrations import Feed
 from muru.services.resync import Resyncs
@@ -79,7 +81,7 @@ from muru.web.app import add_web, as_pages
 _log = logging.getLogger(__name__)
 
 _MODULES = (
-    *(auth, users, extensions, provisioning, devices, registrations),
+    *(auth, users, extensions, media, provisioning, devices, registrations),
     *(diagnosis, diagnostics, system),
 )
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
@@ -219,6 +221,8 @@ def _add_api(app: web.Application) -> None:
 
     for route in routes:
         app.router.add_route(route.method, route.path, route.handle)
+        if route.head:
+            app.router.add_route("HEAD", route.path, route.handle)
     app.router.add_get(f"{PREFIX}/openapi.json", describe)
 
 
@@ -312,11 +316,13 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
             await remove_orphan_contacts(site, app[AMI])
 
     async def tidy() -> None:
-        registered = frozenset(each.extension for each in app[REGISTRATIONS].contacts())
-        await claims.forget_unused(site, registered)
+        if app[REGISTRATIONS].ready.is_set():  # else it is not known who is there
+            registered = frozenset(each.extension for each in app[REGISTRATIONS].contacts())
+            await claims.forget_unused(site, registered)
         await app[ENGINE].journal.prune()
         await app[HISTORY].prune()
         await audit.prune(site)
+        await tidy_media(site)
 
     app[AMI].on_login(lambda: jobs.run_soon(_SYNC_JOB, 2.0))
     # Its first call mends what a crash may have left behind.

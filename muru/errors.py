@@ -9,6 +9,7 @@
     ├── Forbidden             403  known, but not allowed
     ├── NotFound              404
     ├── Conflict              409  it would clash with what is there
+    ├── TooLarge              413  more than may be sent
     ├── TooManyRequests       429
     ├── Unavailable           503  a part that is needed is away; try again
     │   ├── DatabaseUnavailable
@@ -94,6 +95,11 @@ class NotFound(MuruError):
 class Conflict(MuruError):
     status = 409
     key = "conflict"
+
+
+class TooLarge(MuruError):
+    status = 413
+    key = "too-large"
 
 
 class TooManyRequests(MuruError):

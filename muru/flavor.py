@@ -44,6 +44,8 @@ __all__ = [
     "Mac",
     "MediaDescriptor",
     "MediaType",
+    "Member",
+    "MemberFields",
     "PhoneFlavor",
     "ProvisioningFile",
     "RealtimeRow",
@@ -130,6 +132,33 @@ class DeviceFields(BaseModel):
     )
 
 
+class Member(BaseModel):
+    """One of those that a group rings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(title="Number", pattern=r"^[0-9]{1,15}$")
+    delay: int = Field(
+        0, title="Delay", description="Seconds after which it rings.", ge=0, le=300, strict=True
+    )
+    paused: bool = Field(False, title="Paused", description="It does not ring for now.")
+
+
+class MemberFields(BaseModel):
+    """What a person may fill in for a group of other extensions.
+
+    A flavor whose ``EXTRA_FIELDS`` inherits this is a group: its members are phones and other
+    groups, which may join, leave and pause by themselves.
+    """
+
+    members: list[Member] = Field(
+        default_factory=list, title="Members", description="Who is rung.", max_length=50
+    )
+    open: bool = Field(
+        False, title="Open", description="Anybody may join, by phone or here; else the owner alone."
+    )
+
+
 class PhoneFlavor:
     """The base of all phone flavors. Exactly one instance of each enabled class exists.
 
@@ -163,6 +192,10 @@ class PhoneFlavor:
 
     #: The media that a phone type needs or can use.
     MEDIA: ClassVar[dict[str, MediaDescriptor]] = {}
+
+    #: Those of the names in MEDIA whose sounds Asterisk plays by itself. They are put into a folder
+    #: each, ``settings.asterisk_media / extension.media[name]``.
+    ASTERISK_MEDIA: ClassVar[frozenset[str]] = frozenset()
 
     #: The files that phones fetch over HTTP and TFTP, each with its template.
     FILES: ClassVar[tuple[ProvisioningFile, ...]] = ()
@@ -284,6 +317,11 @@ class PhoneFlavor:
     def line_count(self, phone_type: str) -> int:
         """Return how many extensions a phone of that type can have."""
         return self.LINES if isinstance(self.LINES, int) else self.LINES[phone_type]
+
+    def media_for(self, phone_type: str) -> dict[str, MediaDescriptor]:
+        """Return the media that phones of that type need or can use, each as it wants them."""
+        del phone_type
+        return self.MEDIA
 
     def resync_headers(self, phone_type: str) -> tuple[str, ...]:
         """Return the headers of the NOTIFY for a phone of that type."""

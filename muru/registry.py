@@ -5,6 +5,7 @@ import importlib
 import inspect
 import logging
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from muru.flavor import (
     PhoneFlavor,
 )
 from muru.jobs import LONGEST_INTERVAL
+from muru.media import formats
 from muru.paths import ENTRY_POINT_GROUP, bundled
 from muru.provisioning.check import fault_of
 from muru.provisioning.templates import Templates, templates_of
@@ -33,6 +35,8 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FILENAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _FEW = 5  # phone types that are named to whoever chose none of them
 _HOOK = ("session", "asterisk_session", "user", "extension")
 _METHODS = {
@@ -48,6 +52,7 @@ _METHODS = {
     "links": ("vocabulary",),
     "line_count": ("phone_type",),
     "resync_headers": ("phone_type",),
+    "media_for": ("phone_type",),
     "on_registration_change": ("number", "contacts"),
 }
 _MAY_BE_ASYNC = {"job", "on_registration_change"}
@@ -280,6 +285,8 @@ def _add_class(
         flavor = flavor_class()
         flavor.settings = settings
         _check_methods(flavor)
+        for phone_type in entry.phone_types:
+            _check_media(flavor.media_for(phone_type))
     except FlavorFault as offence:
         entry.phone_types = ()
         _add_fault(registry, entry, str(offence))
@@ -393,6 +400,13 @@ def _check_media(media: Any) -> None:
         _expect(
             isinstance(descriptor.out_format, expected or object),
             f"MEDIA: the out_format of {name!r} does not fit its media_type",
+        )
+        fault = formats.fault_of(descriptor.out_format) if descriptor.out_format else None
+        _expect(fault is None, f"MEDIA: {name!r}: {fault}")
+        file = descriptor.endpoint_filename
+        _expect(
+            bool(_KEY.fullmatch(name)) and (file is None or bool(_FILENAME.fullmatch(file))),
+            f"MEDIA: {name!r}: a name has letters, digits, _ and -, that of a file dots as well",
         )
 
 

@@ -12,11 +12,13 @@ import pytest
 
 from muru.settings import Settings
 from tests.conftest import World
+from tests.media.samples import tone, upload
 from tests.written_flavors import flavors, realtime_rows
 
 PROJECT = Path(__file__).parent / "seed_flavor"
 ROUTES = "/telephoning/examplephone"
 MAC = "0004137f0001"
+RINGTONE = 1
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +56,10 @@ async def world(
     make_settings: Callable[..., Settings],
     start: Callable[[Settings], Awaitable[World]],
 ) -> World:
-    """The application with the flavor."""
-    return await start(make_settings(**place[1]))
+    """The application with the flavor, and a medium that is its ringtone."""
+    world = await start(make_settings(**place[1]))
+    assert (await upload(world.root, tone()))["id"] == RINGTONE
+    return world
 
 
 async def status(world: World) -> Any:
@@ -71,6 +75,7 @@ def body(**more: Any) -> dict[str, Any]:
         "name": "Kitchen",
         "number": "2001",
         "extra_fields": {"mac": MAC},
+        "media": {"ringtone": RINGTONE},
     } | more
 
 

@@ -18,6 +18,7 @@ from muru.services import extensions
 endpoints = Endpoints()
 
 Number = Annotated[str, Field(max_length=15)]
+MediaIds = Annotated[dict[str, int | None], Field(max_length=50)]
 
 
 class PhoneTypeView(BaseModel):
@@ -49,7 +50,10 @@ class Location(Input):
 
 
 class NewExtensionBody(Input):
-    """Without *number* a free one is chosen; *owner* is for administrators."""
+    """Without *number* a free one is chosen; *owner* is for administrators.
+
+    *media* are ids by the names in the phone type's media.
+    """
 
     type: str = Field(max_length=100)
     name: str = Field(max_length=500)
@@ -58,11 +62,12 @@ class NewExtensionBody(Input):
     public: bool = False
     location: Location | None = None
     extra_fields: dict[str, Any] = Field(default_factory=dict)
+    media: MediaIds = Field(default_factory=dict)
     owner: str | None = Field(None, max_length=64)
 
 
 class ExtensionPatch(Input):
-    """Only what is given changes. *extra_fields* is replaced as a whole."""
+    """Only what is given changes. *extra_fields* and *media* are replaced as a whole."""
 
     type: str = Field("", max_length=100)
     name: str = Field("", max_length=500)
@@ -70,6 +75,7 @@ class ExtensionPatch(Input):
     public: bool = False
     location: Location | None = None
     extra_fields: dict[str, Any] = Field(default_factory=dict)
+    media: MediaIds = Field(default_factory=dict)
 
     def change(self) -> extensions.ExtensionChange:
         return extensions.ExtensionChange(**self.model_dump(exclude_unset=True))
@@ -172,7 +178,7 @@ def _phone_type(call: Call, name: str, flavor: PhoneFlavor, phone_type: str) -> 
         lines=flavor.line_count(phone_type),
         provisioned=bool(flavor.FILES),
         extra_fields=flavor.EXTRA_FIELDS.model_json_schema() if flavor.EXTRA_FIELDS else None,
-        media={key: asdict(descriptor) for key, descriptor in flavor.MEDIA.items()},
+        media={key: asdict(each) for key, each in flavor.media_for(phone_type).items()},
     )
 
 

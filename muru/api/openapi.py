@@ -60,6 +60,8 @@ def _operation(route: Route, path: str, schemas: Any) -> dict[str, Any]:
     if route.query:
         for name, schema in route.query.model_json_schema()["properties"].items():
             operation["parameters"].append({"name": name, "in": "query", "schema": schema})
+    if route.upload:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     if route.body:
         operation["requestBody"] = {
             "required": True,

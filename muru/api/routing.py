@@ -80,6 +80,8 @@ class Route:
     body: type[BaseModel] | None
     query: type[BaseModel] | None
     answer: Any
+    head: bool = False  # HEAD is answered as well
+    upload: bool = False  # the body is a file, which the function reads
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         call = await _identify(request, self.access)
@@ -102,13 +104,18 @@ class Endpoints:
 
     routes: list[Route] = field(default_factory=list)
 
-    def get(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
-        return self._declare("GET", path, access, 200)
+    def get(
+        self, path: str, *, access: Access = "user", head: bool = False
+    ) -> Callable[[Endpoint], Endpoint]:
+        return self._declare("GET", path, access, 200, head=head)
 
     def post(
-        self, path: str, *, access: Access = "user", status: int = 200
+        self, path: str, *, access: Access = "user", status: int = 200, upload: bool = False
     ) -> Callable[[Endpoint], Endpoint]:
-        return self._declare("POST", path, access, status)
+        return self._declare("POST", path, access, status, upload=upload)
+
+    def put(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
+        return self._declare("PUT", path, access, 200)
 
     def patch(self, path: str, *, access: Access = "user") -> Callable[[Endpoint], Endpoint]:
         return self._declare("PATCH", path, access, 200)
@@ -117,7 +124,7 @@ class Endpoints:
         return self._declare("DELETE", path, access, 204)
 
     def _declare(
-        self, method: str, path: str, access: Access, status: int
+        self, method: str, path: str, access: Access, status: int, **more: bool
     ) -> Callable[[Endpoint], Endpoint]:
         def declare(function: Endpoint) -> Endpoint:
             hints = get_type_hints(function)
@@ -131,6 +138,7 @@ class Endpoints:
                     hints.get("body"),
                     hints.get("query"),
                     hints.get("return"),
+                    **more,
                 )
             )
             return function

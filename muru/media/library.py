@@ -21,7 +21,7 @@ from muru.errors import Unavailable
 from muru.flavor import AudioFormat, ImageFormat, MediaType
 from muru.media import Refused, formats
 from muru.media.converter import Converter
-from muru.media.sniff import HEAD, sniff
+from muru.media.sniff import HEAD, Sniffed, sniff
 from muru.media.worker import Job
 from muru.settings import Settings
 
@@ -31,9 +31,13 @@ _OLD = 3600.0  # seconds after which a file that nothing refers to is left over
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """An upload as it is kept. *digest* is its name; *details* tells its size or length."""
+class Prepared:
+    """An upload in the form in which it is kept, not yet in its place.
 
+    *digest* will be its name; *details* tells width and height, or length.
+    """
+
+    path: Path
     type: MediaType
     digest: str
     size: int
@@ -49,6 +53,7 @@ class Library:
         self._converter = Converter()
         self._making: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
+        self.uploads: Counter[int] = Counter()  # that go on, by user
         #: Held while a file and the rows that refer to it come or go together.
         self.turn = asyncio.Lock()
 
@@ -61,34 +66,38 @@ class Library:
         finally:
             path.unlink(missing_ok=True)
 
-    async def keep(self, upload: Path, *, raw: bool = False) -> Kept:
-        """Convert *upload* to the format in which it is kept, and drop what else is in it.
+    @asynccontextmanager
+    async def prepared(self, upload: Path, *, raw: bool = False) -> AsyncIterator[Prepared]:
+        """Yield *upload* in the format in which it is kept, without what else was in it.
 
-        *raw* leaves it as it is. To be called with :attr:`turn`, together with writing the row.
+        *raw* leaves it as it is. What is not adopted goes at the end.
 
         Raises:
             Refused: it is no picture or sound, or one that does harm.
             Unavailable: the disk is full, or there is too much to do.
         """
         if raw:
-            return await self._put(upload, MediaType.RAW, {})
-        with upload.open("rb") as file:
-            head = file.read(HEAD)
-        if not head:
-            raise Refused("is empty")
-        found = sniff(head)
-        if found is None:
-            raise Refused(
-                "is neither a picture (PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF) nor a sound (WAV, "
-                "FLAC, Ogg, MP3, AIFF)"
-            )
+            digest, size = await asyncio.to_thread(_hash, upload)
+            if not size:
+                raise Refused("is empty")
+            yield Prepared(upload, MediaType.RAW, digest, size, {})
+            return
+        found = _sniffed(await asyncio.to_thread(_head, upload))
         options: dict[str, Any] = {"format_": found.format}
         if found.kind == "audio":
             options["seconds"] = self._settings.media_max_seconds
         async with self.incoming() as target:
             job = Job("store", found.kind, str(upload), str(target), options)
-            facts = await self._converter.run(job)
-            return await self._put(target, MediaType(found.kind), facts)
+            details = await self._converter.run(job)
+            digest, size = await asyncio.to_thread(_hash, target)
+            yield Prepared(target, MediaType(found.kind), digest, size, details)
+
+    async def adopt(self, prepared: Prepared) -> None:
+        """Put an upload where it is found by its digest.
+
+        To be called with :attr:`turn`, until the row that refers to it is committed.
+        """
+        await asyncio.to_thread(_move, prepared.path, self._kept(prepared.digest))
 
     async def get(self, digest: str, format_: ImageFormat | AudioFormat | None = None) -> Path:
         """Return the file of a medium: as it is kept, or in another format, made if need be.
@@ -134,11 +143,6 @@ class Library:
             await asyncio.to_thread(_move, target, made)
         await asyncio.to_thread(_shrink, made.parent, self._settings.media_cache_mb * 2**20)
 
-    async def _put(self, file: Path, type_: MediaType, details: dict[str, Any]) -> Kept:
-        digest, size = await asyncio.to_thread(_hash, file)
-        await asyncio.to_thread(_move, file, self._kept(digest))
-        return Kept(type_, digest, size, details)
-
     def _draft(self) -> Path:
         try:
             self._settings.make_data_dir()
@@ -161,6 +165,23 @@ class Library:
 def version_of(digest: str, format_: ImageFormat | AudioFormat) -> str:
     """Return a name that changes with the content, with the format, and with how it is made."""
     return hashlib.sha256(f"{digest} {format_!r} {VERSION}".encode()).hexdigest()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _sniffed(head: bytes) -> Sniffed:
+    if not head:
+        raise Refused("is empty")
+    found = sniff(head)
+    if found is None:
+        raise Refused(
+            "is neither a picture (PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF) nor a sound (WAV, FLAC, "
+            "Ogg, MP3, AIFF)"
+        )
+    return found
 
 
 def _require(path: Path) -> None:

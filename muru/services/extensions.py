@@ -3,7 +3,7 @@
 import logging
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from muru.db import realtime
-from muru.db.models import Extension, User
+from muru.db.models import Extension, Media, User
 from muru.db.sessions import Transaction
 from muru.errors import (
     Conflict,
@@ -21,8 +21,7 @@ from muru.errors import (
     Invalid,
     NotFound,
 )
-from muru.flavor import PhoneFlavor
-from muru.services import audit, lines, passwords
+from muru.services import audit, extension_media, groups, kept_numbers, lines, passwords
 from muru.services.hooks import run_hook
 from muru.services.rules import (
     check_number,
@@ -61,6 +60,7 @@ class NewExtension:
     public: bool = False
     location: dict[str, float] | None = None
     extra_fields: dict[str, Any] = field(default_factory=dict)
+    media: extension_media.Choice = field(default_factory=dict)
     owner: str | None = None
 
 
@@ -74,6 +74,7 @@ class ExtensionChange:
     public: bool | _Unset = UNSET
     location: dict[str, float] | _Unset | None = UNSET
     extra_fields: dict[str, Any] | _Unset = UNSET
+    media: extension_media.Choice | _Unset = UNSET
 
 
 async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Extension:
@@ -96,10 +97,11 @@ async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Exten
         location=new.location,
         extra_fields=clean_extra_fields(flavor, new.extra_fields),
     )
+    media = await extension_media.prepare(site, actor, flavor, new.type, new.media)
     for _ in range(_ATTEMPTS):
         number = new.number or (await free_numbers(site, 1))[0]
         try:
-            return await _insert(site, actor, flavor, _copy(extension, number), new.owner)
+            return await _insert(site, actor, _copy(extension, number), new.owner, media)
         except DatabaseDeadlock:
             continue
         except Conflict as conflict:
@@ -109,17 +111,25 @@ async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Exten
 
 
 async def _insert(
-    site: Site, actor: Actor, flavor: PhoneFlavor, extension: Extension, owner: str | None
+    site: Site,
+    actor: Actor,
+    extension: Extension,
+    owner: str | None,
+    media: Mapping[str, Media],
 ) -> Extension:
+    flavor = site.registry.require_type(extension.type)
     extension.password = passwords.sip_password()
     extension.token = passwords.dial_token()
     try:
         async with site.transaction() as transaction:
             user = await _owner(transaction.session, actor, owner)
             await _check_quota(site.settings, transaction.session, user)
+            await kept_numbers.take(transaction.session, actor, extension.number, user)
             extension.owner = user
+            await groups.check(transaction, site.registry, actor, extension)
             transaction.session.add(extension)
             await transaction.session.flush()
+            await extension_media.assign(transaction.session, flavor, extension, media)
             await run_hook(transaction, flavor.on_extension_create, actor, extension)
             changed = await lines.hold(transaction.session, site.registry, actor, extension)
     except exc.IntegrityError as error:
@@ -142,13 +152,14 @@ async def change_extension(
     The type can only change to another one of the same flavor. Raises as :func:`create_extension`,
     and NotFound.
     """
+    media = await _prepare_media(site, actor, number, change)
     async with site.transaction() as transaction:
         extension = await _require(transaction.session, actor, number, for_update=True)
         flavor = site.registry.require_type(extension.type)
         changes = {
             each.name: value
             for each in fields(change)
-            if (value := getattr(change, each.name)) is not UNSET
+            if (value := getattr(change, each.name)) is not UNSET and each.name != "media"
         }
         if "type" in changes and site.registry.for_type(changes["type"]) is not flavor:
             raise Invalid(
@@ -163,14 +174,32 @@ async def change_extension(
             changes["extra_fields"] = clean_extra_fields(flavor, changes["extra_fields"])
         for name, value in changes.items():
             setattr(extension, name, value)
-        if changes:
-            target = f"{number}: {', '.join(changes)}"
+        if named := [*changes, *(["media"] if media is not None else [])]:
+            target = f"{number}: {', '.join(named)}"
             _note(transaction, actor, extension, "extension.change", target)
+        await groups.check(transaction, site.registry, actor, extension)
         await transaction.session.flush()
+        if media is None:
+            await extension_media.keep_fitting(transaction.session, flavor, extension)
+        else:
+            await extension_media.assign(transaction.session, flavor, extension, media)
         await run_hook(transaction, flavor.on_extension_update, actor, extension)
         changed = await lines.hold(transaction.session, site.registry, actor, extension)
     site.resync_soon(changed)
     return extension
+
+
+async def _prepare_media(
+    site: Site, actor: Actor, number: str, change: ExtensionChange
+) -> dict[str, Media] | None:
+    """Return the media of a change for the type that the extension has then; None: no change."""
+    if isinstance(change.media, _Unset):
+        return None
+    extension = await get_extension(site, actor, number)
+    flavor, type_ = site.registry.require_type(extension.type), extension.type
+    if not isinstance(change.type, _Unset) and site.registry.for_type(change.type) is flavor:
+        type_ = change.type
+    return await extension_media.prepare(site, actor, flavor, type_, change.media)
 
 
 @retried
@@ -202,6 +231,8 @@ async def delete_extension(site: Site, actor: Actor, number: str) -> None:
             await run_hook(transaction, flavor.on_extension_delete, actor, extension)
         line = await lines.line_of(transaction.session, extension)
         changed = await lines.release(transaction.session, line)
+        await groups.forget(transaction, site, actor, number)
+        await kept_numbers.keep(transaction.session, site.settings, extension)
         _note(transaction, actor, extension, "extension.delete", f"{number} {extension.name}")
         await transaction.session.delete(extension)
         await transaction.run(lambda _, asterisk: realtime.replace(asterisk, number, []))
@@ -292,6 +323,7 @@ async def _untaken(
         taken.update(
             await session.scalars(select(Extension.number).where(Extension.number.in_(chunk)))
         )
+        taken |= await kept_numbers.kept(session, chunk)
     return [number for number in allowed if number not in taken]
 
 

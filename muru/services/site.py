@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from muru.asterisk.effects import Effects
 from muru.db.sessions import Database, Transaction
 from muru.errors import DatabaseDeadlock, Forbidden
+from muru.media.library import Library
 from muru.registry import Registry
 from muru.settings import Settings
 
@@ -44,7 +45,11 @@ class Site:
     database: Database
     registry: Registry
     effects: Effects
+    media: Library = field(init=False)
     _resyncs: list[Callable[[Collection[int]], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "media", Library(self.settings))
 
     def on_changed_devices(self, callback: Callable[[Collection[int]], None]) -> None:
         """Have *callback* called with the ids of devices whose configuration has changed."""

@@ -83,7 +83,7 @@ async def test_login_is_described_as_it_is(world: World, operations: list[Operat
     """Exactly those operations are said to need a login that refuse whoever has none."""
     for method, path, operation in operations:
         url = path.format(
-            number="1234", username="alice", id=1, code="x", mac="0004137f0001", index=0
+            number="1234", username="alice", id=1, code="x", mac="0004137f0001", index=0, name="1"
         )
         async with world.nobody.client.request(method, url) as response:
             is_open = response.status != 401

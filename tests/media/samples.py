@@ -2,14 +2,25 @@
 
 import io
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 from PIL import Image
 
+from muru.media.library import Library, Prepared
+from tests.conftest import Api
+
 RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 180, 20), (20, 20, 220), (230, 230, 20)
 QUARTERS = (RED, GREEN, BLUE, YELLOW)
+
+
+async def adopted(library: Library, upload: Path) -> Prepared:
+    """Have an upload kept, as the service does."""
+    async with library.prepared(upload) as prepared:
+        await library.adopt(prepared)
+    return prepared
 
 
 def quarters(width: int = 400, height: int = 300, mode: str = "RGB") -> Image.Image:
@@ -57,3 +68,18 @@ def silence(seconds: float, rate: int = 8000) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, np.zeros(int(seconds * rate), "int16"), rate, "PCM_16", format="WAV")
     return file.getvalue()
+
+
+async def upload(
+    api: Api, content: Any, name: str = "Medium", *, status: int = 201, **query: str
+) -> Any:
+    """Upload a file, and return the answer."""
+    headers = {"Authorization": f"Bearer {api.token}"}
+    if isinstance(content, bytes):
+        content = io.BytesIO(content)
+    async with api.client.post(
+        "/api/v1/media", data=content, params={"name": name, **query}, headers=headers
+    ) as response:
+        answer = await response.json(content_type=None)
+        assert response.status == status, answer
+        return answer

@@ -13,10 +13,10 @@ from PIL import Image
 
 from muru.flavor import AudioFormat, ImageFormat, MediaType
 from muru.media import formats
-from muru.media.library import Kept, Library
+from muru.media.library import Library, Prepared
 from muru.media.sniff import HEAD, sniff
 from muru.settings import Settings
-from tests.media.samples import QUARTERS, picture, quarters, strongest, tone
+from tests.media.samples import QUARTERS, adopted, picture, quarters, strongest, tone
 
 Keep = Callable[[bytes], Any]
 
@@ -64,10 +64,10 @@ def library(settings: Settings) -> Library:
 def keep(library: Library, tmp_path: Path) -> Keep:
     """Return a function that has a file kept."""
 
-    async def kept(content: bytes) -> Kept:
+    async def kept(content: bytes) -> Prepared:
         upload = tmp_path / "upload"
         upload.write_bytes(content)
-        return await library.keep(upload)
+        return await adopted(library, upload)
 
     return kept
 

@@ -22,7 +22,7 @@ from muru.media.converter import Converter
 from muru.media.library import Library
 from muru.media.worker import MEMORY, Job
 from muru.settings import Settings
-from tests.media.samples import picture, quarters, silence, strongest, tone
+from tests.media.samples import adopted, picture, quarters, silence, strongest, tone
 
 NOT_TAKEN = "is neither a picture"
 CUT_OFF = "is cut off"
@@ -197,7 +197,7 @@ async def test_hostile_files_are_refused(settings: Settings, tmp_path: Path) -> 
         path = tmp_path / str(at)
         path.write_bytes(content)
         try:
-            await library.keep(path)
+            await adopted(library, path)
         except Refused as refused:
             return str(refused)
         return None
@@ -221,7 +221,7 @@ async def test_picture_with_an_archive_behind_it(settings: Settings, tmp_path: P
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(picture("JPEG") + ZIP + HTML)
 
-    kept = await library.keep(path)
+    kept = await adopted(library, path)
 
     for format_ in (None, ImageFormat("jpeg"), ImageFormat("gif")):
         content = (await library.get(kept.digest, format_)).read_bytes()
@@ -234,7 +234,7 @@ async def test_large_photograph(settings: Settings, tmp_path: Path) -> None:
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(picture("JPEG", quarters(8000, 6000), quality=80))
 
-    kept = await library.keep(path)
+    kept = await adopted(library, path)
 
     assert kept.details == {"width": 2048, "height": 1536, "mode": "RGB"}
 
@@ -243,11 +243,11 @@ async def test_longest_sound(settings: Settings, tmp_path: Path) -> None:
     """One as long as is allowed is taken, and one that is a little longer is not."""
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(silence(settings.media_max_seconds))
-    assert (await library.keep(path)).details["seconds"] == settings.media_max_seconds
+    assert (await adopted(library, path)).details["seconds"] == settings.media_max_seconds
 
     path.write_bytes(silence(settings.media_max_seconds + 1))
     with pytest.raises(Refused, match="is longer than 600 seconds"):
-        await library.keep(path)
+        await adopted(library, path)
 
 
 async def test_conversion_that_never_ends(
@@ -258,10 +258,10 @@ async def test_conversion_that_never_ends(
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(tone())
     with pytest.raises(Refused, match="too long"):
-        await library.keep(path)
+        await adopted(library, path)
 
     monkeypatch.undo()
-    assert await library.keep(path)
+    assert await adopted(library, path)
 
 
 async def test_conversion_needs_too_much_memory(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ async def test_same_conversion_is_made_once(settings: Settings, tmp_path: Path) 
     """When many phones ask for the same at the same moment, it is converted once."""
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(tone())
-    kept = await library.keep(path)
+    kept = await adopted(library, path)
     jobs: list[Job] = []
     run = library._converter.run
 
@@ -318,7 +318,7 @@ async def test_what_was_made_is_bounded(settings: Settings, tmp_path: Path) -> N
     bounded = settings.model_copy(update={"media_cache_mb": 1})
     library, path = Library(bounded), tmp_path / "upload"
     path.write_bytes(tone(seconds=10))
-    kept = await library.keep(path)
+    kept = await adopted(library, path)
     formats = [AudioFormat("wav", 16000 + 200 * at) for at in range(4)]  # 320 KB and more each
 
     first, second = [await library.get(kept.digest, each) for each in formats[:2]]
@@ -343,7 +343,7 @@ async def test_files_are_the_owners_alone(settings: Settings, tmp_path: Path) ->
     """Nobody else on the machine can read what people upload."""
     library, path = Library(settings), tmp_path / "upload"
     path.write_bytes(tone())
-    kept = await library.keep(path)
+    kept = await adopted(library, path)
     made = await library.get(kept.digest, AudioFormat("wav"))
 
     for each in (await library.get(kept.digest), made):
@@ -364,7 +364,7 @@ async def test_sweep_deletes_what_is_left_over(settings: Settings, tmp_path: Pat
     for hertz in (300, 400, 500):
         path = tmp_path / "upload"
         path.write_bytes(tone(hertz=hertz))
-        kept.append(await library.get((await library.keep(path)).digest))
+        kept.append(await library.get((await adopted(library, path)).digest))
     draft = kept[0].parent.with_name("incoming") / "draft"
     draft.write_bytes(b"x")
     for each in (kept[0], kept[1], draft):
