@@ -74,3 +74,27 @@ async def test_printed(world: World, capsys: pytest.CaptureFixture[str]) -> None
     assert "manager interface" in operator_text
     assert empty == ""
     assert [line.split()[:2] for line in links[:2]] == [["ok", "flavor"], ["broken", "asterisk"]]
+
+
+async def test_flavor_with_a_syntax_error(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A flavor that cannot be read is named, with its reason, before all that follows from it."""
+    await create(world.alice, "2001")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "mybrand.py").write_text("class MyBrand(SIP:\n")
+    monkeypatch.setattr(local, "socket_path", lambda _: tmp_path / "none.sock")
+    settings = world.site.settings.model_copy(
+        update={"enabled_phone_flavors": ["mybrand"], "flavor_paths": [folder]}
+    )
+
+    options = argparse.Namespace(number="2001", json=True)
+    assert await cli_doctor.doctor(settings, options) == 1
+
+    found = json.loads(capsys.readouterr().out)
+    assert found["cause"] == "flavor-faulty"
+    assert "mybrand: cannot be imported: SyntaxError" in found["operator_text"]

@@ -23,8 +23,8 @@ _ALL = (
     Cause(
         "flavor-faulty",
         "Phones of this type cannot be used at the moment. Tell the operator.",
-        "No active flavor has the type {type!r}. muru flavors says what is wrong with which;"
-        " MURU_ENABLED_PHONE_FLAVORS names those in use.",
+        "No active flavor has the type {type!r}. Faulty are: {faulty}."
+        " MURU_ENABLED_PHONE_FLAVORS names those in use; muru flavors lists all.",
     ),
     Cause(
         "asterisk-away",
@@ -200,7 +200,7 @@ def fill(text: str, facts: Mapping[str, Any]) -> str:
 
 def _shown(name: str, value: Any) -> Any:
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        return "; ".join(map(str, value)) or "none"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if name == "mac" and value:

@@ -49,14 +49,16 @@ class Link:
 class Case:
     """All that is known of an extension's phone. *visits* are the newest first.
 
-    *sip* tells whether the type has a SIP account, *files* whether its phones fetch files. *away*
-    says why there is no link to Asterisk. *rows* says what is wrong in Asterisk's tables. *known*
-    tells whether Asterisk has the endpoint, *answering* of contacts by URI whether they answered
-    just now; None: it could not be asked. *since* is when muru began to listen.
+    *active* tells whether its type has a flavor, and *faulty* which have none and why. *sip* tells
+    whether the type has a SIP account, *files* whether its phones fetch files. *away* says why
+    there is no link to Asterisk. *rows* says what is wrong in Asterisk's tables. *known* tells
+    whether Asterisk has the endpoint, *answering* of contacts by URI whether they answered just
+    now; None: it could not be asked. *since* is when muru began to listen.
     """
 
     extension: Extension
     active: bool
+    faulty: list[str] = field(default_factory=list)
     sip: bool = True
     files: bool = False
     away: str | None = None
@@ -95,8 +97,8 @@ def walk(case: Case) -> list[Link]:
 
 
 def _flavor(case: Case) -> Link:
-    facts = {"type": case.extension.type}
-    return _ok(facts) if case.active else _broken("flavor-faulty", facts)
+    facts = {"type": case.extension.type, "faulty": case.faulty}
+    return _ok() if case.active else _broken("flavor-faulty", facts)
 
 
 def _asterisk(case: Case) -> Link:

@@ -85,6 +85,7 @@ async def _gather(sources: Sources, extension: Extension) -> Case:
     return Case(
         extension=extension,
         active=flavor is not None,
+        faulty=[f"{e.name}: {e.reason}" for e in site.registry.listing() if e.state == "faulty"],
         sip=sip,
         files=bool(flavor and flavor.FILES),
         away=None if state.connected else state.reason,
