@@ -28,6 +28,7 @@ class AmiReader(asyncio.Protocol):
         self.result: dict[str, tuple[float, float]] = {}
         self._secret = secret
         self._rest = b""
+        self.began = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -38,6 +39,7 @@ class AmiReader(asyncio.Protocol):
         now = time.time()
         whole, _, rest = (self._rest + data).rpartition(b"\r\n\r\n")
         self._rest = rest
+        self.began.set()
         for sent, _, number in _ADDED.findall(whole + b"\r\n"):
             self.result.setdefault(number.decode(), (float(sent), now))
 
@@ -50,6 +52,7 @@ class StreamReader(asyncio.Protocol):
         self.places: set[tuple[bytes, bytes]] = set()
         self._token = token
         self._rest = b""
+        self.began = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -60,6 +63,8 @@ class StreamReader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.time()
         whole, _, self._rest = (self._rest + data).rpartition(b"\n\n")
+        if whole:
+            self.began.set()
         for kind, number, uri in _CHANGE.findall(whole):
             if kind == b"removed":
                 self.places.discard((number, uri))
@@ -85,6 +90,8 @@ async def _read(ready: Path, kind: str, port: int, secret: str, count: int) -> l
     ]
     for reader in readers:
         await loop.create_connection(lambda reader=reader: reader, HOST, port)  # type: ignore[misc]
+    for reader in readers:
+        await reader.began.wait()
     await asyncio.to_thread(ready.touch)
     await stop.wait()
     return [reader.result for reader in readers]

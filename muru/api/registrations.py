@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from muru.api.routing import Call, Endpoints, Input
@@ -139,15 +139,17 @@ async def stream_registrations(call: Call) -> web.StreamResponse:
     request, scope = call.request, await _scope(call)
     assert call.login_id is not None  # whoever gets here came with one
     after = request.headers.get("Last-Event-ID", "")
-    feed, abort = request.config_dict[FEED], _abort(request)
-    with feed.follow(call.actor, call.login_id, scope, after=after, abort=abort) as reader:
+    feed, connection = request.config_dict[FEED], _Connection(request)
+    with feed.follow(
+        call.actor, call.login_id, scope, after=after, connection=connection
+    ) as reader:
         response = web.StreamResponse(headers=_STREAM)
         try:
             await response.prepare(request)
             while (piece := await reader.next()) is not None:
                 await _send(response, piece)
         except (TimeoutError, ConnectionError):
-            abort()  # or the end of the response would wait for the reader as well
+            connection.abort()  # or the end of the response would wait for the reader as well
     return response
 
 
@@ -175,9 +177,29 @@ async def _scope(call: Call) -> Scope:
     return frozenset(await extensions.numbers_of(call.site, call.actor))
 
 
-def _abort(request: web.Request) -> Callable[[], None]:
-    transport = request.transport
-    return transport.abort if transport is not None else lambda: None
+class _Connection:
+    """The connection of a stream, past aiohttp, which has a task wait for each write."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._transport = request.transport
+        self._in_chunks = request.version >= HttpVersion11
+
+    @property
+    def is_free(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() <= PIECE
+
+    @property
+    def is_lost(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def send(self, written: bytes) -> None:
+        assert self._transport is not None  # it is free
+        chunk = b"%x\r\n%b\r\n" % (len(written), written)
+        self._transport.write(chunk if self._in_chunks else written)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
 
 async def _send(response: web.StreamResponse, piece: bytes) -> None:

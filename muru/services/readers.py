@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
-HEARTBEAT = 15.0  # seconds after which a quiet reader is told that the stream is alive
-PIECE = 2**16  # bytes that are joined at most
+HEARTBEAT = 15.0  # seconds between two signs that a stream is alive
+PIECE = 2**16  # bytes that are sent, or joined, at once
 
 _BACKLOG = 2**20  # bytes; a reader for whom more wait when there is news is dropped
 _ALIVE = b": alive\n\n"
@@ -14,22 +15,37 @@ _ALIVE = b": alive\n\n"
 Scope = frozenset[str] | None
 
 
+class Connection(Protocol):
+    """How a reader is reached. *is_free*: what is sent now is not held up by what was before."""
+
+    @property
+    def is_free(self) -> bool: ...
+
+    @property
+    def is_lost(self) -> bool: ...
+
+    def send(self, written: bytes) -> None:
+        """Send at once; it must be free."""
+
+    def abort(self) -> None: ...
+
+
 class Reader:
     """One who follows, until :meth:`next` says that the stream is over.
 
-    *abort* ends a connection that is stuck.
+    News goes out at once, without a task being woken, wherever the connection is free; else it
+    waits, and is what :meth:`next` returns.
     """
 
-    def __init__(
-        self, login_id: int, user_id: int, scope: Scope, abort: Callable[[], None]
-    ) -> None:
+    def __init__(self, login_id: int, user_id: int, scope: Scope, connection: Connection) -> None:
         self.login_id, self.user_id, self.scope = login_id, user_id, scope
         self.dropped = False
-        self._abort = abort
+        self._connection = connection
         self._waiting: deque[bytes] = deque()
-        self._anew = self._backlog = 0  # bytes that wait: at first what was put anew, then changes
+        self._anew = self._backlog = 0  # bytes that wait: at first what was put anew, then news
         self._wake = asyncio.Event()
-        self._sending = self._ended = False
+        self._sending = True  # what next() has returned; before the first one, what comes first
+        self._ended = False
 
     def put(self, written: bytes) -> None:
         """Have *written* sent; a reader who has too much waiting is dropped instead."""
@@ -38,10 +54,14 @@ class Reader:
         if self._backlog > _BACKLOG:  # before: much at once is not the reader's fault
             self.dropped = True
             self.end()
-            return
-        self._waiting.append(written)
-        self._backlog += len(written)
-        self._wake.set()
+        elif self._connection.is_lost:
+            self.end()
+        elif self._may_send(written):
+            self._connection.send(written)
+        else:
+            self._waiting.append(written)
+            self._backlog += len(written)
+            self._wake.set()
 
     def put_anew(self, pieces: Iterable[bytes]) -> None:
         """Have *pieces* sent instead of all that waits; however long they are, that is no fault."""
@@ -54,10 +74,10 @@ class Reader:
         self._waiting.clear()
         self._wake.set()
         if self._sending:
-            self._abort()
+            self._connection.abort()
 
     async def next(self) -> bytes | None:
-        """Return what is to be sent next, as soon as there is something; None at the end."""
+        """Return what is to be sent next, when there is something; None at the end."""
         self._sending = False
         if not self._waiting and not self._ended:
             self._wake.clear()
@@ -70,6 +90,11 @@ class Reader:
             return None
         self._sending = True
         return self._taken()
+
+    def _may_send(self, written: bytes) -> bool:
+        if self._waiting or self._sending or len(written) > PIECE:
+            return False
+        return self._connection.is_free
 
     def _taken(self) -> bytes:
         """Take one long piece, which is shared by many, or several short ones."""
