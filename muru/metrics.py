@@ -30,6 +30,7 @@ from muru.keys import (
     DOORS,
     ENGINE,
     FEED,
+    HISTORY,
     JOBS,
     METRICS,
     REGISTRATIONS,
@@ -221,11 +222,11 @@ def _asterisk(app: web.Application) -> Iterator[Metric]:
 
 def _queues(app: web.Application) -> Iterator[Metric]:
     yield _gauge("muru_queue_length", "What waits to be done", queues(app), "queue")
-    yield _counter(
-        "muru_provisioning_log_dropped",
-        "Entries of the log of phones' requests that were lost",
-        app[ENGINE].journal.dropped,
-    )
+    dropped = {
+        "provisioning_log": app[ENGINE].journal.dropped,
+        "registration_history": app[HISTORY].dropped,
+    }
+    yield _counter("muru_log_entries_dropped", "Entries of a log that were lost", dropped, "log")
 
 
 def queues(app: web.Application) -> dict[str, int]:
@@ -234,6 +235,7 @@ def queues(app: web.Application) -> dict[str, int]:
         "effects": app[SITE].effects.pending,
         "resyncs": app[RESYNCS].waiting,
         "provisioning_log": app[ENGINE].journal.waiting,
+        "registration_history": app[HISTORY].waiting,
     }
 
 

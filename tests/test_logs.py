@@ -5,14 +5,17 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from muru import logs
+from muru.keys import ENGINE
+from muru.provisioning.templates import TemplateFault
 from muru.settings import Settings
-from tests.conftest import World
+from muru.testing import tftp
+from tests.conftest import World, free_port
 
 log = logging.getLogger("muru.tests")
 FAULT = ValueError("oh\nno")
@@ -175,3 +178,38 @@ async def test_request_has_an_id(world: World, caplog: pytest.LogCaptureFixture)
         "any none: 404 in t",
         "GET /telephoning/{path}: 404 in t",
     ]
+
+
+@pytest.mark.parametrize("door", ["http", "tftp"])
+async def test_phone_is_told(
+    start: Callable[[Settings], Awaitable[World]],
+    make_settings: Callable[..., Settings],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    door: str,
+) -> None:
+    """What is logged about a phone's request tells its MAC address, and the request's id."""
+    port = free_port()
+    settings = make_settings(
+        tftp_host="127.0.0.1", tftp_port=port, enabled_phone_flavors=["sip", "snom"]
+    )
+    world = await start(settings)
+    formatter, lines = logs._Json(), []
+    monkeypatch.setattr(
+        caplog.handler, "emit", lambda record: lines.append(json.loads(formatter.format(record)))
+    )
+
+    def fail(*_: object, **__: object) -> None:
+        raise TemplateFault("broken")
+
+    monkeypatch.setattr(world.app[ENGINE].templates, "render", fail)
+    name = "snom-000413AABBCC.xml"
+    if door == "http":
+        async with world.nobody.client.get(f"/telephoning/snom/{name}") as response:
+            assert response.status == 404
+    else:
+        assert await tftp.read("127.0.0.1", port, name) is None
+
+    (line,) = [each for each in lines if "cannot be served" in each["message"]]
+    assert line["device"] == "000413aabbcc"
+    assert re.fullmatch("[0-9a-f]{12}", line["request"])

@@ -27,7 +27,7 @@ TOKEN = "a token of some length"
 #: Each has few values, whatever comes from the network.
 LABELS = {
     *("method", "route", "status", "le", "flavor", "state", "transport", "answer", "link"),
-    *("queue", "job", "end", "version"),
+    *("queue", "log", "job", "end", "version"),
 }
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

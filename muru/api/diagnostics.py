@@ -45,12 +45,13 @@ class QueuesView(BaseModel):
     """How much waits, and which jobs run just now.
 
     *effects* are changes that Asterisk is not told of yet, *resyncs* phones that are to fetch their
-    files again, *provisioning_log* requests that are not in the log yet.
+    files again; requests and registrations in the other two are not written into the database yet.
     """
 
     effects: int
     resyncs: int
     provisioning_log: int
+    registration_history: int
     running_jobs: list[str]
 
 

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import secrets
 from ipaddress import ip_address
 
 from aiohttp import web
 
+from muru import logs
 from muru.addresses import is_host, own_address, plain
 from muru.errors import DatabaseUnavailable
 from muru.keys import CERTIFICATE_MAC, ENGINE, SITE
@@ -58,15 +60,15 @@ def tftp_server(engine: Engine, settings: Settings) -> TftpServer:
     """Return the server for the engine's files: at the port that is set, or at one that is free."""
 
     async def answer(asked: ReadRequest) -> bytes:
+        request = ProvisioningRequest(
+            transport="tftp",
+            path=_text(asked.filename),
+            address=plain(asked.peer[0]),
+            origin=own_origin(settings, asked.local),
+        )
         try:
-            answer = await engine.answer(
-                ProvisioningRequest(
-                    transport="tftp",
-                    path=_text(asked.filename),
-                    address=plain(asked.peer[0]),
-                    origin=own_origin(settings, asked.local),
-                )
-            )
+            with logs.about(request=secrets.token_hex(6)):
+                answer = await engine.answer(request)
         except DatabaseUnavailable as error:
             # Without a word: the phone asks again, and after an ERROR it would go on without.
             raise TimeoutError from error

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from muru import logs
 from muru.db.models import UnclaimedDevice
 from muru.flavor import PhoneFlavor
 from muru.provisioning import mac as macs
@@ -86,6 +87,8 @@ class Engine:
         """Answer a phone. Never raises but DatabaseUnavailable, whatever it sends."""
         began = asyncio.get_running_loop().time()
         case = await self._find(request)
+        known = case.device or case.wanted
+        logs.add(device=known.mac if known else None)
         if case.wanted is None:
             return self._note(case, _MISSING, "no flavor has such a file")
         match case.wanted.file.audience:

@@ -104,6 +104,7 @@ async def test_views_without_asterisk(world: World) -> None:
         "effects": 0,
         "resyncs": 0,
         "provisioning_log": 0,
+        "registration_history": 0,
         "running_jobs": [],
     }
 
