@@ -5,16 +5,19 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from muru.asterisk.dialplan import DIAL_SIP
+from muru.asterisk.dialplan import DIAL_SIP, DIAL_SIP_RINGBACK, ON_HOLD, RINGBACK
 from muru.asterisk.escape import caller_id
 from muru.db import realtime
-from muru.db.realtime import DialplanStep, PsAor, PsAuth, PsEndpoint
+from muru.db.realtime import DialplanStep, MusicOnHold, PsAor, PsAuth, PsEndpoint
 from muru.flavor import (
     CODEC,
     CODECS,
+    AudioFormat,
     DeviceFields,
     Extension,
     Invalid,
+    MediaDescriptor,
+    MediaType,
     PhoneFlavor,
     RealtimeRow,
     SupportedCodec,
@@ -38,11 +41,15 @@ class PhoneFields(SIPFields, DeviceFields):
     """What a person may fill in for a SIP phone that fetches its configuration."""
 
 
+_SOUND = AudioFormat("wav", samplerate=16000)
+
+
 class SIP(PhoneFlavor):
     """Any SIP phone or app. Inherit it for a phone that needs an account at Asterisk.
 
     An inheriting flavor that overrides a hook calls ``super()``: here the account is written,
-    changed and removed. One that wants other values in it overrides :meth:`realtime_rows`.
+    changed and removed. One that wants other values in it overrides :meth:`realtime_rows`. One that
+    has media of its own adds those here, which Asterisk plays: ``{**SIP.MEDIA, …}``.
     """
 
     PHONE_TYPES: ClassVar[list[str]] = ["SIP"]
@@ -50,6 +57,18 @@ class SIP(PhoneFlavor):
     EXTRA_FIELDS: ClassVar[type[BaseModel] | None] = SIPFields
     SUPPORTED_CODEC: ClassVar[SupportedCodec] = CODECS
     MAX_EXTENSION_NAME_CHARS = 40
+    MEDIA: ClassVar[dict[str, MediaDescriptor]] = {
+        "ringback": MediaDescriptor(
+            MediaType.AUDIO,
+            required=False,
+            label="What callers hear while it rings",
+            out_format=_SOUND,
+        ),
+        "moh": MediaDescriptor(
+            MediaType.AUDIO, required=False, label="Music on hold", out_format=_SOUND
+        ),
+    }
+    ASTERISK_MEDIA: ClassVar[frozenset[str]] = frozenset(MEDIA)
 
     def on_extension_create(
         self, session: Session, asterisk_session: Session, user: User, extension: Extension
@@ -79,6 +98,7 @@ class SIP(PhoneFlavor):
 
     def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
         number, codecs = extension.number, self.get_codec(extension)
+        media = extension.media or {}
         username, password = self.sip_login(extension)
         return [
             PsEndpoint(
@@ -103,6 +123,7 @@ class SIP(PhoneFlavor):
                 # Phones sit behind whatever the event's network is; media stays with Asterisk.
                 direct_media="no",
                 force_rport="yes",
+                moh_suggest=f"{ON_HOLD}{number}" if "moh" in media else None,
                 rewrite_contact="yes",
                 rtp_symmetric="yes",
             ),
@@ -122,7 +143,16 @@ class SIP(PhoneFlavor):
                 exten=number,
                 priority=1,
                 app="Goto",
-                appdata=f"{DIAL_SIP},{number},1",
+                appdata=f"{DIAL_SIP_RINGBACK if 'ringback' in media else DIAL_SIP},{number},1",
+            ),
+            *(
+                MusicOnHold(
+                    name=f"{begin}{number}",
+                    mode="files",
+                    directory=str(self.settings.asterisk_media / media[key]),
+                )
+                for key, begin in (("ringback", RINGBACK), ("moh", ON_HOLD))
+                if key in media
             ),
         ]
 

@@ -13,7 +13,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from muru.asterisk.dialplan import CLAIM, CLAIM_SECONDS, DIAL_SIP, OUTBOUND, SELFTEST, STASIS, WEB
+from muru.asterisk.dialplan import (
+    CLAIM,
+    CLAIM_SECONDS,
+    DIAL_SIP,
+    OUTBOUND,
+    RINGBACK,
+    SELFTEST,
+    STASIS,
+    WEB,
+)
 from muru.asterisk.effects import CACHES
 from muru.asterisk.escape import conf_value
 from muru.asterisk.program import Program
@@ -138,6 +147,7 @@ def _values(settings: Settings, program: Program, directory: Path, state: Path) 
         "database": _database(parse_url(settings.asterisk_database)),
         "caches": CACHES,
         "dial_sip": DIAL_SIP,
+        "ringback": RINGBACK,
         "claim": CLAIM,
         "claim_seconds": CLAIM_SECONDS,
         "selftest": SELFTEST,

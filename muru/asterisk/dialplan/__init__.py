@@ -3,6 +3,12 @@
 #: The context that rings the phones registered for the SIP account of the dialled number.
 DIAL_SIP = "muru-sip"
 
+#: The same, but the caller hears a class of music on hold: RINGBACK and the number.
+DIAL_SIP_RINGBACK = f"{DIAL_SIP}-ringback"
+
+#: Begins of the classes of music on hold that extensions have, each before its number.
+RINGBACK, ON_HOLD = "muru-ringback-", "muru-moh-"
+
 #: The context of phones that nobody has claimed yet. A token of 12 digits that is dialled there
 #: enters ``Stasis(muru,claim,<endpoint>,<digits>)``.
 CLAIM = "muru-claim"
