@@ -83,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, "identify", cli_phones.identify, "tell what phone something comes from")
     )
     cli_doctor.add_doctor(
-        _command(commands, "doctor", cli_doctor.doctor, "tell why a phone does not work")
+        _command(
+            commands,
+            "doctor",
+            cli_doctor.doctor,
+            "examine the installation, or tell why a phone does not work",
+        )
     )
     _add_user_commands(_group(commands, "user", "administer accounts"))
     _add_extension_commands(_group(commands, "extension", "administer extensions"))
