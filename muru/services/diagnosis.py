@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _ANSWERS_WITHIN = 2.0  # seconds; Asterisk itself waits for three
 _LOOK_EVERY = 0.1  # seconds
 _MOST_VISITS = 50
+_AT_ONCE = 10  # phones that are asked: the link to Asterisk is for more than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Sources:
     registrations: Registrations
     security: Security
     calls: CallLog
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
 
 async def diagnose(sources: Sources, actor: Actor, number: str) -> Diagnosis:
@@ -80,7 +82,10 @@ async def _gather(sources: Sources, extension: Extension) -> Case:
     visits = await _visits(site, device)
     sip, rows = await _compare(site, flavor, extension)
     contacts = await settled(sources.registrations, number) if state.connected else []
-    known, answering = await _ask(sources.ami, number) if sip else (None, {})
+    known, answering = None, dict[str, bool | None]()
+    if sip:
+        async with sources.turn:
+            known, answering = await _ask(sources.ami, number)
     account = sources.security.account(number)
     return Case(
         extension=extension,
@@ -152,12 +157,12 @@ def _faults(session: Session, wanted: Collection[RealtimeRow]) -> list[str]:
 # Is it there?
 
 
-async def _ask(ami: Ami, number: str) -> tuple[bool | None, Mapping[str, bool | None]]:
+async def _ask(ami: Ami, number: str) -> tuple[bool | None, dict[str, bool | None]]:
     """Return whether Asterisk has the endpoint, and which contacts answer OPTIONS now.
 
     Asterisk tells of no answer, but of the round trip's time: it is another one after each.
     """
-    nobody: Mapping[str, bool | None] = {}
+    nobody: dict[str, bool | None] = {}
     try:
         before = await _round_trips(ami, number)
         if not any(status != "NonQualified" for status, _ in before.values()):
@@ -172,7 +177,7 @@ async def _ask(ami: Ami, number: str) -> tuple[bool | None, Mapping[str, bool | 
 
 async def _answers(
     ami: Ami, number: str, before: Mapping[str, tuple[str, str]]
-) -> Mapping[str, bool | None]:
+) -> dict[str, bool | None]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ANSWERS_WITHIN
     while True:
