@@ -1,7 +1,9 @@
 """Runs the controller (``muru serve``), or it and Asterisk together (``muru up``)."""
 
 import asyncio
+import gc
 import logging
+import resource
 import signal
 from contextlib import suppress
 
@@ -21,6 +23,7 @@ from muru.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_MOST_FILES = 65_536
 _BOOT_LOOKS, _BOOT_PAUSE = 50, 0.1  # times, seconds
 _ASTERISK_PATIENCE = 20.0  # seconds until it is said that Asterisk is slow to come up
 
@@ -75,7 +78,16 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def _allow_many_connections() -> None:
+    """Raise the bound on open files to what is allowed: a page that is live holds a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with suppress(ValueError, OSError):  # some systems say more than they mean
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _MOST_FILES), hard))
+
+
 async def _run(settings: Settings, stop: asyncio.Event, *, with_asterisk: bool) -> int:
+    _allow_many_connections()
     app = create_app(settings)
     # cleanup() ends what was started also when a later part does not start.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=3)
@@ -92,6 +104,10 @@ async def _run(settings: Settings, stop: asyncio.Event, *, with_asterisk: bool) 
             await _wait_for_asterisk(app[AMI], stop)
         if not stop.is_set():
             await _welcome(app, settings, with_asterisk=with_asterisk)
+        # What is there now stays; looking through it again and again would hold up all else for a
+        # tenth of a second each time.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
     finally:
         await runner.cleanup()
