@@ -4,9 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up asterisk venv dev test-parts test bench lint types catalogue clean
+.PHONY: help up asterisk venv dev test-parts test bench lint types catalogue screenshots clean
 
 ARGS ?=
+PAGES ?=
 
 help: ## list these commands
 	@echo 'make COMMAND [ARGS="..."]'
@@ -37,6 +38,9 @@ types: dev ## check types only
 
 catalogue: dev ## bring new texts of the pages into the catalogues of translations
 	.venv/bin/python scripts/catalogue.py
+
+screenshots: test-parts dev ## take a picture of each page: make screenshots PAGES="start phones"
+	PAGES="$(PAGES)" .venv/bin/python -m pytest -q tests/web/screenshots.py
 
 asterisk: ## get Asterisk, unless the machine has version 20 or newer
 	@scripts/get-asterisk

@@ -18,6 +18,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+import muru
 from muru import errors
 from muru.web.language import LANGUAGES, TOLD, catalogue_file
 
@@ -136,7 +137,8 @@ def check(catalogue: Catalog, wanted: Catalog) -> Iterator[str]:
             yield f"not used any more: {text!r}"
         elif not is_translated(message):
             yield f"not translated: {text!r}"
-        yield from (f"{text!r}: {error}" for error in message.check(catalogue))
+        else:
+            yield from (f"{text!r}: {error}" for error in message.check(catalogue))
 
 
 def main() -> int:
@@ -151,8 +153,13 @@ def main() -> int:
         with path.open("rb") as file:
             catalogue = read_po(file, locale=language)
         if not arguments.check:
+            catalogue.project, catalogue.version = "muru", muru.__version__
+            catalogue.msgid_bugs_address = catalogue.last_translator = ""
+            catalogue.language_team = language
+            changed = catalogue.creation_date  # kept: or each run would be a change
             catalogue.update(wanted, no_fuzzy_matching=True, update_header_comment=False)
             catalogue.obsolete.clear()
+            catalogue.creation_date = catalogue.revision_date = changed
             with path.open("wb") as file:
                 write_po(
                     file,

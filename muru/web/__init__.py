@@ -26,7 +26,8 @@ in general), ``ui.field``, ``ui.select``, ``ui.checkbox``, ``ui.button``, ``ui.c
 give each ``td`` a ``data-label``). Texts are English in ``_("...")``, in Python
 (``from muru.web.language import _``) and in templates; ``make catalogue`` brings new ones into
 ``locale/de/LC_MESSAGES/messages.po``, where a test wants each translated. What a service says is
-translated by ``told(text)``; ``form.take`` and the error pages do so. Times: ``|moment``, ``|ago``.
+translated by ``told(text)``; ``form.take`` and the error pages do so. Times are shown by the
+filters ``day``, ``moment`` and ``ago``.
 
 An error that a page raises becomes an error page; ``Unauthenticated`` leads to the login page and
 back. First parts of paths are listed in ``muru.settings.TAKEN_PATHS``, entries of the menu in

@@ -52,6 +52,7 @@ def add_web(app: web.Application) -> None:
 
 def _add_templates(app: web.Application, static: str) -> None:
     filters: dict[str, Callable[..., str]] = {
+        "day": language.day,
         "moment": language.moment,
         "ago": language.ago,
         "told": language.told,
@@ -97,9 +98,8 @@ async def as_pages(request: web.Request, handler: Handler) -> web.StreamResponse
     if response.content_type == "application/problem+json" and _is_browser(request):
         response = await _error_page(request, response)
     response.headers.update(_HEADERS)
-    if request.path.startswith("/static/"):
-        if response.status < HTTPStatus.BAD_REQUEST:
-            response.headers["Cache-Control"] = _FOREVER
+    if request.path.startswith("/static/") and response.status < HTTPStatus.BAD_REQUEST:
+        response.headers["Cache-Control"] = _FOREVER
     else:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Vary"] = "Cookie, Accept-Language"

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 from aiohttp import web
 from babel.core import negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -100,13 +100,15 @@ def moment(time: datetime) -> str:
     return f"{format_datetime(time.astimezone(UTC), 'medium', locale=current())} UTC"
 
 
+def day(time: datetime) -> str:
+    """Return the day of a time as people of the page's language write it, in UTC."""
+    return str(format_date(time.astimezone(UTC), "long", locale=current()))
+
+
 def ago(time: datetime) -> str:
     """Return how long ago a time was, as "3 minutes ago"."""
-    since = min(time - datetime.now(UTC), -_SECOND)
+    since = min(time - datetime.now(UTC), -timedelta(seconds=1))
     return str(format_timedelta(since, add_direction=True, locale=current()))
-
-
-_SECOND = datetime.resolution * 1_000_000
 
 
 def catalogue_file(language: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +121,8 @@ def render(text: str, name: str) -> Document:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
     title = name.partition(".")[0].replace("-", " ").replace("_", " ").capitalize()
+    for token in tokens:
+        token.children = [_local(each) for each in token.children or []] or token.children
     for token, following in itertools.pairwise(tokens):
         if token.type == "heading_open":
             title = _plain(following.content) or title
@@ -129,7 +132,6 @@ def render(text: str, name: str) -> Document:
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes=_SCHEMES,
-        attribute_filter=_local_pictures,
         link_rel="noopener noreferrer",
     )
     return Document(title[:_LONGEST_TITLE], html)
@@ -140,7 +142,12 @@ def _plain(heading: str) -> str:
     return re.sub(r"[*_`\[\]\\]|\(\S*\)", "", heading).strip()
 
 
-def _local_pictures(tag: str, attribute: str, value: str) -> str | None:
-    if tag == "img" and attribute == "src":
-        return f"/pages/{value}" if _PICTURE.fullmatch(value) else None
-    return value
+def _local(token: Token) -> Token:
+    """Return a picture from elsewhere as the text that stands for it, all else as it is."""
+    if token.type != "image":
+        return token
+    source = str(token.attrGet("src") or "")
+    if _PICTURE.fullmatch(source):
+        token.attrSet("src", f"/pages/{source}")
+        return token
+    return Token("text", "", 0, content=token.content)

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 import aiohttp_jinja2
 from aiohttp import web
+from yarl import URL
 
 from muru.errors import NotFound, Unauthenticated
 from muru.keys import SITE
@@ -99,7 +100,7 @@ class Visit:
 
     def redirect(self, path: str, *, flash: str = "", kind: Kind = "success") -> web.Response:
         """Lead to another page of this site, where *flash* is shown once."""
-        response = web.Response(status=303, headers={"Location": forms.relative(path)})
+        response = web.Response(status=303, headers={"Location": str(URL(forms.relative(path)))})
         if flash:
             written = quote(json.dumps([kind, flash[:_LONGEST_FLASH]]))
             set_cookie(self.request, response, FLASH_COOKIE, written, max_age=60, httponly=True)
