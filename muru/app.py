@@ -27,7 +27,7 @@ from muru.api import (
     users,
 )
 from muru.api.problems import problems
-from muru.api.requests import add_id, watch
+from muru.api.requests import watch
 from muru.api.routing import PREFIX, json_response
 from muru.asterisk.ami import Ami
 from muru.asterisk.ari import Ari
@@ -94,7 +94,6 @@ def create_app(settings: Settings) -> web.Application:
     """Return the application; nothing is opened or started before it runs."""
     believing = [forwarded(settings.trusted_proxies)] if settings.trusted_proxies else []
     app = web.Application(middlewares=[watch, *believing, as_pages, problems])
-    app.on_response_prepare.append(add_id)
     ami = _ami(settings)
     app[AMI] = ami
     app[ARI] = _ari(settings)

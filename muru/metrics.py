@@ -81,6 +81,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._counted: dict[tuple[web.AbstractRoute | None, int], Histogram] = {}
         self._visits = Counter(
             "muru_provisioning_requests",
             "Requests of phones for files, by flavor, transport and what they got",
@@ -100,8 +101,13 @@ class Metrics:
         return generate_latest(self.registry)
 
     def note_request(self, request: web.Request, status: int, seconds: float) -> None:
-        method, route = route_of(request)
-        self._requests.labels(method, route, f"{status // 100}xx").observe(seconds)
+        route = request.match_info.route
+        key = (route if route.resource else None, status // 100)  # else each is an object anew
+        counted = self._counted.get(key)
+        if counted is None:
+            labels = (*route_of(request), f"{status // 100}xx")
+            counted = self._counted[key] = self._requests.labels(*labels)
+        counted.observe(seconds)
 
     def _note_visit(self, visit: Visit) -> None:
         answer = _ANSWERS.get(visit.reason, "refused")

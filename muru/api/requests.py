@@ -1,5 +1,6 @@
 """What is done about every HTTP request, whoever answers it: an id, its time, a line in the log."""
 
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_ID: web.RequestKey[str] = web.RequestKey("muru.request_id")
+_RUN = secrets.token_hex(3)  # so that ids of two runs differ
+_count = itertools.count(1)
 _HEADER = "X-Request-ID"
 _STREAM = "text/event-stream"
 
@@ -28,16 +30,19 @@ async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
     is logged at DEBUG, with the pattern of its route, as its path may hold a token.
     """
     began = perf_counter()
-    request[_ID] = request_id = secrets.token_hex(6)
+    request_id = f"{_RUN}{next(_count):06x}"
     told = request.match_info
     with logs.about(request=request_id, extension=told.get("number"), device=told.get("mac")):
         try:
             response = await handler(request)
         except web.HTTPException as answer:
+            answer.headers[_HEADER] = request_id
             _note(request, answer.status, began)
             raise
         if response.content_type != _STREAM:  # that is how long somebody looked
             _note(request, response.status, began)
+    if not response.prepared:
+        response.headers[_HEADER] = request_id
     return response
 
 
@@ -47,9 +52,3 @@ def _note(request: web.Request, status: int, began: float) -> None:
     if _log.isEnabledFor(logging.DEBUG):
         method, route = route_of(request)
         _log.debug("%s %s: %d in %.1f ms", method, route, status, seconds * 1000)
-
-
-async def add_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the id of a request in its answer."""
-    if _ID in request:
-        response.headers[_HEADER] = request[_ID]
