@@ -18,6 +18,7 @@ from muru.api import (
     diagnosis,
     diagnostics,
     extensions,
+    groups,
     local,
     media,
     openapi,
@@ -73,6 +74,7 @@ from muru.services.registrations import Feed
 from muru.services.resync import Resyncs
 from muru.services.selftest import SelfTests
 from muru.services.site import Site
+from muru.services.starcodes import StarCodes
 from muru.services.user_agents import UserAgents
 from muru.services.users import LoginLimiter
 from muru.settings import Settings
@@ -81,7 +83,7 @@ from muru.web.app import add_web, as_pages
 _log = logging.getLogger(__name__)
 
 _MODULES = (
-    *(auth, users, extensions, media, provisioning, devices, registrations),
+    *(auth, users, extensions, groups, media, provisioning, devices, registrations),
     *(diagnosis, diagnostics, system),
 )
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
@@ -109,6 +111,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ENGINE] = Engine(app[SITE])
     app[RESYNCS] = Resyncs(app[SITE], ami, app[REGISTRATIONS], app[ENGINE].journal)
     app[SELFTESTS] = SelfTests(app[SITE], app[ARI], app[REGISTRATIONS], app[DIAGNOSIS].calls)
+    StarCodes(app[SITE], app[ARI])
     app[CALLS] = Calls(app[SITE], app[ARI], app[REGISTRATIONS], app[RESYNCS])
     app[DOORS] = []
     app[METRICS] = metrics.Metrics(app)

@@ -5,6 +5,7 @@ all, and a test compares the two. Lists are written as JSON.
 """
 
 import difflib
+import itertools
 import json
 import os
 import re
@@ -41,6 +42,7 @@ TAKEN_PATHS = frozenset(
 )
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+StarCode = Annotated[str, Field(pattern=r"^\*[0-9]{1,4}$")]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Seconds = Annotated[int, Field(ge=0)]
 
@@ -155,6 +157,10 @@ class Settings(BaseSettings):
         "ciscospa",
         "cisco79xx",
         "iot",
+        "callgroup",
+        "conference",
+        "announcement",
+        "services",
         "dummy",
     ]
     flavor_paths: JsonList[Path] = []
@@ -171,6 +177,10 @@ class Settings(BaseSettings):
     reserved_extensions: JsonList[Annotated[str, AfterValidator(_number_range)]] = []
     reserved_name_prefixes: JsonList[str] = []
     extensions_per_user: int = Field(50, ge=1)
+    number_kept_hours: int = Field(24, ge=0, le=8760)
+    group_join_code: StarCode = "*80"
+    group_leave_code: StarCode = "*81"
+    group_pause_code: StarCode = "*82"
 
     # The controller's own doors
     http_host: str = "0.0.0.0"  # noqa: S104  # phones on the local network must reach it
@@ -269,7 +279,19 @@ class Settings(BaseSettings):
             )
         if self.rtp_port_first >= self.rtp_port_last:
             raise ValueError("MURU_RTP_PORT_FIRST must be below MURU_RTP_PORT_LAST")
+        codes = [self.group_join_code, self.group_leave_code, self.group_pause_code]
+        if any(one.startswith(other) for one, other in itertools.permutations(codes, 2)):
+            raise ValueError("none of the MURU_GROUP_..._CODE may begin with another one")
         return self
+
+    @property
+    def group_codes(self) -> dict[str, str]:
+        """What is dialled before the number of a call group, and what that does."""
+        return {
+            self.group_join_code: "join",
+            self.group_leave_code: "leave",
+            self.group_pause_code: "pause",
+        }
 
     @property
     def database(self) -> str:

@@ -12,8 +12,32 @@ FLAVORS = sorted((ROOT / "flavors").rglob("*.py"))
 
 LONGEST_MODULE = 450
 
+_DIALPLAN = {
+    "muru.asterisk.dialplan.applications",
+    "muru.asterisk.dialplan.flow",
+    "muru.asterisk.dialplan.media",
+}
+
 # What a bundled flavor may import of muru besides muru.flavor and, relatively, other flavors.
 FOR_FLAVORS = {
+    "_dialled": {
+        "muru.asterisk.dialplan.applications",  # what is done when a number is dialled
+        "muru.asterisk.dialplan.numbers",  # that as rows
+        "muru.db",  # realtime.replace
+    },
+    "announcement": _DIALPLAN,
+    "callgroup": {
+        "muru.asterisk.dialplan",  # the context that rings members
+        "muru.asterisk.dialplan.applications",
+        "muru.asterisk.dialplan.flow",
+        "muru.asterisk.dialplan.numbers",
+    },
+    "conference": {
+        "muru.asterisk.dialplan",  # the context that asks for the PIN
+        "muru.asterisk.dialplan.applications",
+        "muru.asterisk.dialplan.flow",
+    },
+    "services": _DIALPLAN | {"muru.asterisk.dialplan.fields"},
     "sip": {
         "muru.asterisk.dialplan",  # the context that rings registered phones
         "muru.asterisk.escape",  # a name becomes a caller id in one place

@@ -14,6 +14,7 @@ from muru.db.realtime import PsAuth
 from muru.flavor import PhoneFlavor
 from muru.keys import REGISTRATIONS, USER_AGENTS
 from muru.services import extensions
+from muru.services.groups import is_group
 
 endpoints = Endpoints()
 
@@ -142,8 +143,11 @@ class RegistrationView(BaseModel):
 
 
 class PhonebookEntry(BaseModel):
+    """*group* says that it is no phone, but rings several."""
+
     number: str
     name: str
+    group: bool
     info: str
     location: dict[str, float] | None
     registered: bool
@@ -253,6 +257,7 @@ async def list_phonebook(call: Call, query: PageQuery) -> PhonebookPage:
             PhonebookEntry(
                 number=each.number,
                 name=each.name,
+                group=is_group(call.site.registry.for_type(each.type)),
                 info=each.info,
                 location=each.location,
                 registered=bool(registrations.contacts(each.number)),

@@ -163,6 +163,16 @@ class Extension(Base):
         return f"<Extension {self.number} {self.type!r}>"  # never the password
 
 
+class KeptNumber(Base):
+    """The number of an extension that was deleted: its owner alone may take it ``until`` then."""
+
+    __tablename__ = "muru_kept_numbers"
+
+    number: Mapped[str] = mapped_column(text(15), primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Media(Base):
     """A picture, a sound or another file that somebody uploaded; its content never changes.
 

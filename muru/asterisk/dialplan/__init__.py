@@ -24,6 +24,21 @@ SELFTEST = "muru-selftest"
 #: phone itself would, and says so if there is no such.
 WEB = "muru-web"
 
+#: The context of call groups: an extension for each, and what rings their members.
+GROUP = "muru-group"
+
+#: The context by which a group rings a member: 1, three digits for seconds, and the number.
+MEMBER = "muru-member"
+
+#: So many groups may be within each other; a call ends at one more.
+GROUP_DEPTH = 5
+
+#: The context whose extension ``enter`` lets a caller into a conference, after its PIN.
+CONFERENCE = "muru-conference"
+
+#: How a conference sounds when somebody comes or goes: profiles of confbridge.conf.
+CONFERENCE_SOUNDS = ("announced", "quiet")
+
 #: The Stasis application of muru's: what the dialplan hands over to ``muru.asterisk.ari``.
 STASIS = "muru"
 

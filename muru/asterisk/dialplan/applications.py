@@ -79,6 +79,7 @@ _Plain = (
     | media.Ringing
     | media.SayDigits
     | media.SayNumber
+    | media.SayUnixTime
     | flow.Set
     | flow.Verbose
     | media.VoiceMail

@@ -153,6 +153,24 @@ class SayNumber(AsteriskApplication):
         return {"digits": value_of(digits), "gender": gender.strip() or None}
 
 
+class SayUnixTime(AsteriskApplication):
+    """Read a time out."""
+
+    app: Literal["SayUnixTime"] = "SayUnixTime"
+    unixtime: Annotated[int, Field(ge=0, lt=2**31)] | Expression | None = Field(
+        None, title="Time", description="Seconds since 1970; by default, now."
+    )
+    timezone: Annotated[str, matching(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")] | None = Field(
+        None, title="Time zone", description="As Europe/Berlin; by default, that of the machine."
+    )
+    format: Annotated[str, matching(r"[A-Za-z]+")] | None = Field(
+        None, title="Format", description="H, M, S: hours, minutes, seconds; A, d, B, Y: the date."
+    )
+    options: Literal["j"] | None = Field(
+        None, title="Options", description="j: a digit that is pressed begins another number."
+    )
+
+
 class ConfBridge(AsteriskApplication):
     """Join a conference."""
 

@@ -1,6 +1,6 @@
 """Own numbers: a list of steps each, as lines to read and as rows for Asterisk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,19 @@ from muru.db.realtime import DialplanStep
 from muru.errors import Invalid
 
 MOST_STEPS = 200
+
+
+def rows_of(context: str, number: str, steps: Iterable[Application]) -> list[DialplanStep]:
+    """Return the rows that do *steps* one after the other where *number* is dialled.
+
+    Raises:
+        Invalid: a step has more text than Asterisk takes.
+    """
+    assembled = map(assemble, steps)
+    return [
+        DialplanStep(context=context, exten=number, priority=priority, app=app, appdata=appdata)
+        for priority, (app, appdata) in enumerate(assembled, 1)
+    ]
 
 
 class Step(BaseModel):

@@ -146,6 +146,13 @@ PLAIN: dict[type[AsteriskApplication], st.SearchStrategy[Any]] = {
         digits=st.integers(-(2**31) + 1, 2**31 - 1) | expressions,
         gender=maybe(st.sampled_from("fmcn")),
     ),
+    media.SayUnixTime: valid(
+        media.SayUnixTime,
+        unixtime=maybe(st.integers(0, 2**31 - 1) | expressions),
+        timezone=maybe(st.sampled_from(["UTC", "Europe/Berlin", "Etc/GMT+1"])),
+        format=maybe(st.sampled_from(["HMS", "ABdY"])),
+        options=maybe(st.just("j")),
+    ),
     flow.Set: valid(flow.Set, name=variables, value=values),
     flow.Verbose: valid(flow.Verbose, level=st.integers(0, 4), message=values),
     media.VoiceMail: valid(
