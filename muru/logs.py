@@ -69,6 +69,9 @@ def set_up(settings: Settings, *, verbose: bool, stream: TextIO | None = None) -
     # last tells all values of a statement, passwords among them.
     for name in ("aiohttp.access", "alembic", "aiosqlite"):
         logging.getLogger(name).setLevel("WARNING")
+    # Tells the first line of a malformed request, which may hold a phone's token; of all else that
+    # goes wrong with a request the middlewares tell.
+    logging.getLogger("aiohttp.server").setLevel("CRITICAL")
     for entry in settings.log_levels if verbose else ():
         area, _, level = entry.partition("=")
         logging.getLogger(area).setLevel(level)

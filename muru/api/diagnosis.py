@@ -156,7 +156,7 @@ async def originate(call: Call, body: OriginateBody) -> OriginateView:
     return OriginateView(contact=contact.uri)
 
 
-@endpoints.get("/diagnostics/security", access="admin")
+@endpoints.get("/diagnostics/events", access="admin")
 async def get_security(call: Call) -> SecurityView:
     """List the addresses from which logins were refused, the last one first."""
     security = call.request.config_dict[SECURITY]

@@ -106,7 +106,7 @@ async def test_who_guesses(start_stack: StartStack) -> None:
     await sip.register(stack.sip_server, *account)
 
     async def addresses() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await stack.root.get("/diagnostics/security"))["addresses"]
+        found: list[dict[str, Any]] = (await stack.root.get("/diagnostics/events"))["addresses"]
         return found
 
     [suspect] = await until(
@@ -114,7 +114,7 @@ async def test_who_guesses(start_stack: StartStack) -> None:
     )
     assert (suspect["host"], suspect["refused"] >= 2) == ("127.0.0.1", True)
     assert suspect["accounts"] == {"2001": "wrong-password", "4711": "unknown-account"}
-    await stack.alice.get("/diagnostics/security", status=403)
+    await stack.alice.get("/diagnostics/events", status=403)
     await create(stack.root, "2002")
     await stack.alice.get("/extensions/2002/diagnosis", status=404)
 
