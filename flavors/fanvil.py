@@ -11,7 +11,16 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
-from muru.flavor import CODEC, Audience, Identification, ProvisioningFile, SupportedCodec
+from muru.flavor import (
+    CODEC,
+    Audience,
+    Identification,
+    ImageFormat,
+    MediaDescriptor,
+    MediaType,
+    ProvisioningFile,
+    SupportedCodec,
+)
 
 from .sip import SIP, PhoneFields
 
@@ -23,7 +32,8 @@ class Model(NamedTuple):
 
     *side* and *keys* are the pages of those beside the display and of others: how many pages there
     are, and how many keys on each. *old* is the generation whose words differ. Without
-    *has_line_keys* no key belongs to an account, as on door phones, where each one calls.
+    *has_line_keys* no key belongs to an account, as on door phones, where each one calls. *screen*
+    are the pixels of a display that shows a picture, as far as known.
     """
 
     lines: int
@@ -31,6 +41,7 @@ class Model(NamedTuple):
     keys: tuple[int, int] = (0, 0)
     old: bool = False
     has_line_keys: bool = True
+    screen: tuple[int, int] | None = None
 
 
 MODELS = {
@@ -38,28 +49,28 @@ MODELS = {
     "Fanvil X3S": Model(2, keys=(1, 2), old=True),
     "Fanvil X3G": Model(2, keys=(1, 2), old=True),
     "Fanvil X3SG": Model(4, keys=(1, 2)),
-    "Fanvil X3U": Model(6, side=(1, 3)),
+    "Fanvil X3U": Model(6, side=(1, 3), screen=(320, 240)),
     "Fanvil X4": Model(4, keys=(1, 30), old=True),
     "Fanvil X4G": Model(4, keys=(1, 30), old=True),
-    "Fanvil X4U": Model(12, side=(1, 3), keys=(5, 6)),
-    "Fanvil X5S": Model(6, keys=(5, 8)),
-    "Fanvil X4U Pro": Model(12, side=(1, 3), keys=(5, 6)),
-    "Fanvil X5U": Model(16, side=(1, 4), keys=(5, 6)),
-    "Fanvil X5U Pro": Model(16, side=(1, 4), keys=(5, 6)),
-    "Fanvil X5U-V2": Model(16, side=(1, 4), keys=(5, 6)),
-    "Fanvil X6": Model(6, keys=(5, 12)),
-    "Fanvil X6U": Model(20, side=(1, 5), keys=(5, 12)),
-    "Fanvil X6U Pro": Model(20, side=(1, 5), keys=(5, 12)),
-    "Fanvil X7": Model(20, side=(5, 12)),
-    "Fanvil X7C": Model(20, side=(5, 12)),
-    "Fanvil X210": Model(20, side=(1, 10), keys=(3, 32)),
+    "Fanvil X4U": Model(12, side=(1, 3), keys=(5, 6), screen=(320, 240)),
+    "Fanvil X5S": Model(6, keys=(5, 8), screen=(480, 320)),
+    "Fanvil X4U Pro": Model(12, side=(1, 3), keys=(5, 6), screen=(320, 240)),
+    "Fanvil X5U": Model(16, side=(1, 4), keys=(5, 6), screen=(480, 320)),
+    "Fanvil X5U Pro": Model(16, side=(1, 4), keys=(5, 6), screen=(480, 320)),
+    "Fanvil X5U-V2": Model(16, side=(1, 4), keys=(5, 6), screen=(480, 320)),
+    "Fanvil X6": Model(6, keys=(5, 12), screen=(480, 272)),
+    "Fanvil X6U": Model(20, side=(1, 5), keys=(5, 12), screen=(480, 272)),
+    "Fanvil X6U Pro": Model(20, side=(1, 5), keys=(5, 12), screen=(480, 272)),
+    "Fanvil X7": Model(20, side=(5, 12), screen=(1024, 600)),
+    "Fanvil X7C": Model(20, side=(5, 12), screen=(800, 480)),
+    "Fanvil X210": Model(20, side=(1, 10), keys=(3, 32), screen=(480, 272)),
     "Fanvil X301": Model(2),
     "Fanvil X303": Model(4, side=(1, 3)),
     "Fanvil V62": Model(6, side=(3, 7)),
     "Fanvil V63": Model(6, side=(3, 7)),
-    "Fanvil V64": Model(12, side=(3, 7)),
-    "Fanvil V65": Model(20, side=(3, 9)),
-    "Fanvil V67": Model(20, keys=(4, 29)),
+    "Fanvil V64": Model(12, side=(3, 7), screen=(480, 320)),
+    "Fanvil V65": Model(20, side=(3, 9), screen=(480, 272)),
+    "Fanvil V67": Model(20, keys=(4, 29), screen=(1024, 600)),
     "Fanvil H2U": Model(2, has_line_keys=False),
     "Fanvil H2U-V2": Model(2, keys=(1, 10), has_line_keys=False),
     "Fanvil H5": Model(2, keys=(1, 6), old=True, has_line_keys=False),
@@ -147,6 +158,17 @@ class Fanvil(SIP):
         begin, _, rest = text.partition("\n")
         version = int.from_bytes(sha256(rest.encode()).digest()) % 10**10
         return f"{begin}2.{version:010}".ljust(_HEADER) + "\r\n" + rest.replace("\n", "\r\n")
+
+    def media_for(self, phone_type: str) -> dict[str, MediaDescriptor]:
+        """Add the background to models whose display can show one."""
+        screen = MODELS[phone_type].screen
+        if screen is None:
+            return self.MEDIA
+        picture = ImageFormat("bmp", width=screen[0], height=screen[1])
+        background = MediaDescriptor(
+            MediaType.IMAGE, required=False, label="Background picture", out_format=picture
+        )
+        return {**self.MEDIA, "background": background}
 
     @staticmethod
     def pages(model: Model) -> Iterable[tuple[str, int]]:

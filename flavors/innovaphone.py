@@ -57,12 +57,13 @@ class Innovaphone(SIP):
     )
     IDENTIFICATION = Identification(vendor="innovaphone", ouis=frozenset({"009033"}))
     MEDIA: ClassVar[dict[str, MediaDescriptor]] = {
+        **SIP.MEDIA,
         "background_image": MediaDescriptor(
             media_type=MediaType.IMAGE,
             required=False,
             label="Background image",
             out_format=ImageFormat("png", width=320, height=240),
-        )
+        ),
     }
 
     PROTOCOLS: ClassVar[dict[str, str]] = {"udp": "SIP", "tcp": "TSIP", "tls": "SIPS"}

@@ -7,16 +7,30 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
-from muru.flavor import CODEC, Audience, Identification, ProvisioningFile, SupportedCodec
+from muru.flavor import (
+    CODEC,
+    Audience,
+    AudioFormat,
+    Identification,
+    ImageFormat,
+    MediaDescriptor,
+    MediaType,
+    ProvisioningFile,
+    SupportedCodec,
+)
 
 from .sip import SIP, PhoneFields
 
 
 class Model(NamedTuple):
-    """How many accounts it takes, and how many function keys it has on all their pages."""
+    """How many accounts it takes, how many function keys it has on all their pages, and pixels.
+
+    *screen* is None where the display has no colours, or its size is not known here.
+    """
 
     lines: int
     keys: int
+    screen: tuple[int, int] | None = None
 
 
 MODELS = {
@@ -37,17 +51,17 @@ MODELS = {
     "Snom D315": Model(4, 5),
     "Snom D335": Model(12, 32),
     "Snom D345": Model(12, 48),
-    "Snom D375": Model(12, 12),
-    "Snom D385": Model(12, 48),
+    "Snom D375": Model(12, 12, (480, 272)),
+    "Snom D385": Model(12, 48, (480, 272)),
     "Snom D712": Model(4, 5),
     "Snom D713": Model(6, 4),
     "Snom D715": Model(4, 5),
-    "Snom D717": Model(6, 3),
+    "Snom D717": Model(6, 3, (426, 240)),
     "Snom D725": Model(12, 18),
-    "Snom D735": Model(12, 32),
+    "Snom D735": Model(12, 32, (320, 240)),
     "Snom D745": Model(12, 32),
-    "Snom D765": Model(12, 16),
-    "Snom D785": Model(12, 24),
+    "Snom D765": Model(12, 16, (320, 240)),
+    "Snom D785": Model(12, 24, (480, 272)),
     "Snom D812": Model(12, 32),
     "Snom D815": Model(12, 40),
     "Snom D862": Model(8, 32),
@@ -102,6 +116,12 @@ class Snom(SIP):
         names=("snom",),
     )
     RESYNC = ("Event=check-sync;reboot=false",)
+    MEDIA: ClassVar[dict[str, MediaDescriptor]] = {
+        **SIP.MEDIA,
+        "ringtone": MediaDescriptor(
+            MediaType.AUDIO, required=False, label="Ring tone", out_format=AudioFormat("wav")
+        ),
+    }
     PHONEBOOK_LIMIT = 100  # on one page of the directory: the oldest phones have little memory
 
     # For templates.
@@ -161,3 +181,14 @@ class Snom(SIP):
         "Europe/Zagreb": "HRV+1",
         "Europe/Zurich": "GER+1",
     }
+
+    def media_for(self, phone_type: str) -> dict[str, MediaDescriptor]:
+        """Add the background to models whose display can show one."""
+        screen = MODELS[phone_type].screen
+        if screen is None:
+            return self.MEDIA
+        picture = ImageFormat("png", width=screen[0], height=screen[1])
+        background = MediaDescriptor(
+            MediaType.IMAGE, required=False, label="Background picture", out_format=picture
+        )
+        return {**self.MEDIA, "background": background}

@@ -4,7 +4,17 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from muru.flavor import CODEC, Audience, Identification, ProvisioningFile, SupportedCodec
+from muru.flavor import (
+    CODEC,
+    Audience,
+    AudioFormat,
+    Identification,
+    ImageFormat,
+    MediaDescriptor,
+    MediaType,
+    ProvisioningFile,
+    SupportedCodec,
+)
 
 from .sip import SIP, PhoneFields
 
@@ -65,6 +75,21 @@ MODELS = {
     "Yealink W70B": (10, 0),
 }
 
+# Pixels of the displays with colours, by the number of the model; the others show no picture.
+SCREENS = {
+    "T29": (480, 272),
+    "T33": (320, 240),
+    "T34": (320, 240),
+    "T44": (320, 240),
+    "T46": (480, 272),
+    "T48": (800, 480),
+    "T49": (1280, 800),
+    "T52": (320, 240),
+    "T54": (480, 272),
+    "T57": (800, 480),
+    "T58": (1024, 600),
+}
+
 
 class Yealink(SIP):
     PHONE_TYPES: ClassVar[list[str]] = list(MODELS)
@@ -111,6 +136,12 @@ class Yealink(SIP):
         names=("yealink",),
     )
     RESYNC = ("Event=check-sync;reboot=false",)
+    MEDIA: ClassVar[dict[str, MediaDescriptor]] = {
+        **SIP.MEDIA,
+        "ringtone": MediaDescriptor(
+            MediaType.AUDIO, required=False, label="Ring tone", out_format=AudioFormat("wav")
+        ),
+    }
 
     # For templates.
     KEYS: ClassVar[dict[str, int]] = {each: MODELS[each][1] for each in MODELS}
@@ -133,3 +164,16 @@ class Yealink(SIP):
         "tr": "Turkish",
     }
     HANDSET_LANGUAGES: ClassVar[dict[str, int]] = {"en": 0, "fr": 1, "de": 2, "it": 3, "es": 6}
+
+    def media_for(self, phone_type: str) -> dict[str, MediaDescriptor]:
+        """Add the wallpaper where the display has colours; bases have no media of their own."""
+        if phone_type in self.BASES:
+            return SIP.MEDIA
+        screen = SCREENS.get(phone_type.removeprefix("Yealink ")[:3])
+        if screen is None:
+            return self.MEDIA
+        picture = ImageFormat("jpeg", width=screen[0], height=screen[1])
+        wallpaper = MediaDescriptor(
+            MediaType.IMAGE, required=False, label="Wallpaper", out_format=picture
+        )
+        return {**self.MEDIA, "wallpaper": wallpaper}

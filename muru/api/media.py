@@ -154,7 +154,8 @@ async def get_file(call: Call) -> web.StreamResponse:
     kept = formats.KEPT[MediaType(medium.type)]
     if suffix and medium.type != MediaType.RAW and suffix.lower() != kept:
         raise NotFound(f"This medium is kept as {kept} alone.")
-    return MediaFile(await call.site.media.get(medium.digest), kept)
+    path = await call.site.media.get(medium.digest)
+    return MediaFile(path, formats.content_type(kept))
 
 
 @endpoints.get("/media/byextension/{number:\\d{1,15}}/{name}", head=True)
@@ -166,7 +167,7 @@ async def get_file_of_extension(call: Call) -> web.StreamResponse:
         path = await call.site.media.get(found.digest, found.descriptor.out_format)
     except Refused as refusal:
         raise Unavailable(f"The medium {refusal}.") from None
-    return MediaFile(path, names.format_name(found.descriptor))
+    return MediaFile(path, formats.content_type(names.format_name(found.descriptor)))
 
 
 @endpoints.get(_EXTENSION + "/media")

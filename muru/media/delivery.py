@@ -25,10 +25,10 @@ class MediaFile(web.FileResponse):
     may have been made before what was assigned until now.
     """
 
-    def __init__(self, path: Path, format_name: str) -> None:
+    def __init__(self, path: Path, content_type: str) -> None:
         super().__init__(path, headers=_HEADERS)
-        self.content_type = formats.content_type(format_name)
-        if format_name == "bin":
+        self.content_type = content_type
+        if content_type == formats.BYTES:
             self.headers["Content-Disposition"] = "attachment"
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:

@@ -8,6 +8,7 @@ from muru.flavor import AudioFormat, ImageFormat, MediaType
 #: What is kept of an upload, by type.
 KEPT = {MediaType.IMAGE: "png", MediaType.AUDIO: "flac", MediaType.RAW: "bin"}
 
+BYTES = "application/octet-stream"
 _CONTENT_TYPES = {
     "avif": "image/avif",
     "bmp": "image/bmp",
@@ -30,7 +31,7 @@ _LARGEST = 4096  # pixels
 
 def content_type(name: str) -> str:
     """Return the type for HTTP of a format; what nobody looked into is just bytes."""
-    return _CONTENT_TYPES.get(name, "application/octet-stream")
+    return _CONTENT_TYPES.get(name, BYTES)
 
 
 def suffix(name: str) -> str:

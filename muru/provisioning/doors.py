@@ -1,5 +1,6 @@
 """The doors by which phones come in: HTTP, TFTP, and SIP plug and play, all to one engine."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -11,6 +12,7 @@ from muru import logs
 from muru.addresses import is_host, own_address, plain
 from muru.errors import DatabaseUnavailable
 from muru.keys import CERTIFICATE_MAC, ENGINE, SITE
+from muru.media.delivery import MediaFile
 from muru.provisioning.engine import Engine
 from muru.provisioning.identification import Evidence
 from muru.provisioning.pnp import PnpServer
@@ -26,7 +28,7 @@ _log = logging.getLogger(__name__)
 WELL_KNOWN, UNPRIVILEGED = 69, 6969  # TFTP's port, and the one where that is not allowed
 
 
-async def serve_http(request: web.Request) -> web.Response:
+async def serve_http(request: web.Request) -> web.StreamResponse:
     """Answer GET, HEAD and POST below the prefix (some phones fetch directories by POST)."""
     config = request.config_dict  # which aiohttp puts together anew each time
     engine, settings = config[ENGINE], config[SITE].settings
@@ -43,6 +45,8 @@ async def serve_http(request: web.Request) -> web.Response:
             certificate_mac=request.get(CERTIFICATE_MAC),
         )
     )
+    if answer.path is not None:
+        return MediaFile(answer.path, answer.content_type)
     response = web.Response(status=answer.status, body=answer.body)
     response.headers["Content-Type"] = answer.content_type
     response.headers["Cache-Control"] = "no-store"
@@ -74,7 +78,7 @@ def tftp_server(engine: Engine, settings: Settings) -> TftpServer:
             raise TimeoutError from error
         if answer.status != 200:
             raise FileNotFound
-        return answer.body
+        return await asyncio.to_thread(answer.path.read_bytes) if answer.path else answer.body
 
     port = tftp_port(settings)
     return TftpServer(answer, host=settings.tftp_host, port=port, inherited=inherited_socket())

@@ -20,6 +20,8 @@ from muru.provisioning.identification import Evidence, Identified, identify, pho
 from muru.provisioning.journal import Journal, Visit
 from muru.provisioning.limiter import Limiter
 from muru.provisioning.lookup import DeviceRecord, LineRecord, Lookup
+from muru.provisioning.media import FOLDER
+from muru.provisioning.media import answer as media_answer
 from muru.provisioning.proof import prove
 from muru.provisioning.render import Whereabouts
 from muru.provisioning.rendered import Ingredients, Rendered
@@ -90,7 +92,7 @@ class Engine:
         known = case.device or case.wanted
         logs.add(device=known.mac if known else None)
         if case.wanted is None:
-            return self._note(case, _MISSING, "no flavor has such a file")
+            return await self._other(case)
         match case.wanted.file.audience:
             case Audience.ANYBODY:
                 return self._render(case, case.wanted)
@@ -101,6 +103,15 @@ class Engine:
         if answer.status != 200:
             await asyncio.sleep(began + _REFUSAL_TAKES - asyncio.get_running_loop().time())
         return answer
+
+    async def _other(self, case: _Case) -> Answer:
+        """Answer for what is no file of a flavor's: media, whose owner the token tells."""
+        device, place = case.device, case.place
+        if device is None or device.flavor != place.folder or not place.name.startswith(FOLDER):
+            return self._note(case, _MISSING, "no flavor has such a file")
+        answer = await media_answer(self._site.media, self._site.registry, device, place.name)
+        reason = "" if answer.status == 200 else "it has no such medium"
+        return self._note(case, answer, reason, "token")
 
     def identify(self, evidence: Evidence) -> Identified:
         """Return what a phone is, by what it shows of itself."""

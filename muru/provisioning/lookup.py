@@ -36,6 +36,7 @@ class LineRecord:
     type: str
     password: str = field(repr=False)
     extra_fields: dict[str, Any]
+    media: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ _LINE = (
     Extension.type,
     Extension.password,
     Extension.extra_fields,
+    Extension.media,
 )
 
 
@@ -162,10 +164,16 @@ def _record(rows: Sequence[Sequence[Any]]) -> DeviceRecord | None:
 
 
 def _line(row: Sequence[Any]) -> LineRecord:
-    position, number, name, type_, password, extra_fields = row
-    if isinstance(extra_fields, str):
-        extra_fields = json.loads(extra_fields)
-    return LineRecord(position, number, name, type_, password, extra_fields or {})
+    position, number, name, type_, password, extra_fields, media = row
+    return LineRecord(
+        position, number, name, type_, password, _object(extra_fields), _object(media)
+    )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Return what a column of JSON holds, which SQLite's own driver does not parse."""
+    parsed: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return parsed or {}
 
 
 def _time(value: datetime | str | None) -> datetime | None:

@@ -104,6 +104,7 @@ async def _device(site: Site, extension: Extension, flavor: str) -> DeviceRecord
         extension.type,
         extension.password,
         extension.extra_fields,
+        extension.media,
     )
     return DeviceRecord(
         id=0,

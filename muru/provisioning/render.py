@@ -1,6 +1,7 @@
 """Puts together what a template finds: a device's lines, and what the site says to all phones."""
 
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from muru.db.models import Extension
 from muru.flavor import PhoneFlavor
 from muru.provisioning.lookup import DeviceRecord, LineRecord
+from muru.provisioning.media import media_urls
 from muru.provisioning.request import TOKEN_FOLDER
 from muru.provisioning.timezone import TimeZone, time_zone
 from muru.provisioning.vocabulary import (
@@ -48,15 +50,17 @@ def vocabulary(
 
     *facts* are those of :func:`site_facts`.
     """
-    lines = tuple(_lines(flavor, device.lines)) if device else ()
+    url = base_url(settings, place)
+    lines = tuple(_lines(flavor, device, url if place.token else "")) if device else ()
     return Vocabulary(
         phone=_phone(device) if device else Phone(),
         lines=lines,
         server=_server(settings, place.origin),
         site=facts,
-        provisioning=Provisioning(base_url(settings, place), settings.provisioning_interval),
+        provisioning=Provisioning(url, settings.provisioning_interval),
         phonebook=phonebook or Phonebook(title=settings.site_name),
         keys=tuple(_keys(lines)),
+        media=ChainMap(*(dict(line.media) for line in lines)),
     )
 
 
@@ -90,6 +94,7 @@ def extension_of(line: LineRecord) -> Extension:
         type=line.type,
         password=line.password,
         extra_fields=line.extra_fields,
+        media=line.media,
     )
 
 
@@ -118,12 +123,18 @@ def _server(settings: Settings, origin: str) -> Server:
     return Server(settings.sip_domain or urlsplit(origin).hostname or "", port, transport)
 
 
-def _lines(flavor: PhoneFlavor, lines: Iterable[LineRecord]) -> Iterable[Line]:
-    """Return the lines from 1 to n: one that was given up leaves no gap."""
-    return (_line(flavor, position, line) for position, line in enumerate(lines, 1))
+def _lines(flavor: PhoneFlavor, device: DeviceRecord, url: str) -> Iterable[Line]:
+    """Return the lines from 1 to n: one that was given up leaves no gap.
+
+    Without a *url* that has the phone's token there is no way to its media.
+    """
+    descriptors = flavor.media_for(device.type)
+    for position, line in enumerate(device.lines, 1):
+        media = media_urls(descriptors, line, url) if url and line.media else {}
+        yield _line(flavor, position, line, media)
 
 
-def _line(flavor: PhoneFlavor, position: int, line: LineRecord) -> Line:
+def _line(flavor: PhoneFlavor, position: int, line: LineRecord, media: Mapping[str, str]) -> Line:
     extension = extension_of(line)
     codecs = flavor.get_codec(extension)
     username, password = flavor.sip_login(extension)
@@ -135,6 +146,7 @@ def _line(flavor: PhoneFlavor, position: int, line: LineRecord) -> Line:
         password=password,
         codecs=(codecs,) if isinstance(codecs, str) else tuple(codecs),
         extra=line.extra_fields,
+        media=media,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Transport = Literal["http", "https", "tftp"]
@@ -30,11 +31,15 @@ class ProvisioningRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """*status* is one of HTTP's: 200, or 404 for all that a phone does not get."""
+    """*status* is one of HTTP's: 200, or 404 for all that a phone does not get.
+
+    *path* is that of a file with the content, where it is one on disk.
+    """
 
     status: int
     body: bytes = field(default=b"", repr=False)
     content_type: str = "text/plain"
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

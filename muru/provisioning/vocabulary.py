@@ -17,7 +17,8 @@ Transport = Literal["udp", "tcp", "tls"]
 class Line:
     """One account of a phone. *codecs* are muru's names, the preferred one first.
 
-    *name* is what the person called the extension; *extra* are its further fields.
+    *name* is what the person called the extension; *extra* are its further fields. *media* are the
+    URLs of its media, by the names in the flavor's ``MEDIA``.
     """
 
     position: int  # 1 to n
@@ -27,6 +28,7 @@ class Line:
     password: str = field(repr=False)
     codecs: tuple[str, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    media: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All variables of a template, by the names of these fields; ``flavor`` comes along."""
+    """All variables of a template, by the names of these fields; ``flavor`` comes along.
+
+    *media* are URLs by the names in the flavor's ``MEDIA``: for each of the first line that has it.
+    """
 
     phone: Phone
     lines: tuple[Line, ...]
@@ -171,4 +176,4 @@ class Vocabulary:
     provisioning: Provisioning
     phonebook: Phonebook = field(default_factory=Phonebook)
     keys: tuple[Key, ...] = ()
-    media: Mapping[str, str] = field(default_factory=dict)  # URLs by the names in MEDIA
+    media: Mapping[str, str] = field(default_factory=dict, repr=False)

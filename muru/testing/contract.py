@@ -8,6 +8,7 @@ from itertools import cycle
 from typing import Any
 
 from muru.flavor import Audience, PhoneFlavor, ProvisioningFile, Vocabulary
+from muru.media.names import filename
 from muru.provisioning.check import fault_of
 from muru.provisioning.identification import Evidence, identify
 from muru.provisioning.templates import TemplateFault
@@ -15,6 +16,7 @@ from muru.provisioning.timezone import time_zone
 from muru.provisioning.vocabulary import (
     Entry,
     Key,
+    Line,
     Phone,
     Phonebook,
     Server,
@@ -106,18 +108,33 @@ def situations(
     mac = _example_mac(flavor)
     names = [_PLAIN] * count
     words = sample.vocabulary(flavor, phone_type, mac, names=names)
-    words = replace(words, lines=tuple(replace(line, extra=extra or {}) for line in words.lines))
+    words = _with_media(flavor, replace(words, lines=_with_extra(words.lines, extra or {})))
     in_zone = time_zone(_ZONES[zone % len(_ZONES)])
     wifi = Wifi("Camp", "Wifi1")
     full = replace(words, site=SiteFacts(_PLAIN, "de", in_zone, "ntp.example", "Admin1", wifi))
     least = replace(
         words,
         phone=Phone(mac, phone_type, unclaimed=True),
-        lines=words.lines[:1],
+        lines=tuple(replace(line, media={}) for line in words.lines[:1]),
+        media={},
         server=Server("2001:db8::1", 5061, "tls"),
         site=SiteFacts(_PLAIN, "xx", time_zone("UTC")),
     )
-    return [full, least, replace(full, phone=Phone(), lines=())]
+    return [full, least, replace(full, phone=Phone(), lines=(), media={})]
+
+
+def _with_extra(lines: Sequence[Line], extra: Mapping[str, Any]) -> tuple[Line, ...]:
+    return tuple(replace(line, extra=extra) for line in lines)
+
+
+def _with_media(flavor: PhoneFlavor, words: Vocabulary) -> Vocabulary:
+    """Return *words* of a phone whose lines have all media that there can be."""
+    media = {
+        key: f"{words.provisioning.url}media/2001/0123abcd/{filename(key, descriptor)}"
+        for key, descriptor in flavor.media_for(words.phone.type).items()
+    }
+    lines = tuple(replace(line, media=media) for line in words.lines)
+    return replace(words, lines=lines, media=media)
 
 
 def changed_structures(

@@ -13,11 +13,12 @@ from sqlalchemy import select
 
 from muru import flavor as public
 from muru.app import create_app
-from muru.flavor import CODECS, PhoneFlavor
+from muru.flavor import CODECS, MediaType, PhoneFlavor
 from muru.paths import bundled
 from muru.services.reconcile import reconcile
 from muru.settings import Settings
 from tests.conftest import World
+from tests.media.samples import picture, tone, upload
 from tests.written_flavors import realtime_rows
 
 HERE = Path(__file__).parent
@@ -63,6 +64,29 @@ def module(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture
+async def world(
+    settings: Settings, start: Callable[[Settings], Awaitable[World]], module: str
+) -> World:
+    """The application, with the media in it that the module's phone types need."""
+    started = await start(settings)
+    if any(
+        _needed(flavor, each)
+        for flavor in flavors_of(started, module)
+        for each in flavor.PHONE_TYPES
+    ):
+        for content in (tone(), picture()):
+            await upload(started.alice, content)
+    return started
+
+
+def _needed(flavor: PhoneFlavor, phone_type: str) -> dict[str, int]:
+    """Return ids of media for what a phone type requires."""
+    ids = {MediaType.AUDIO: 1, MediaType.IMAGE: 2}
+    found = flavor.media_for(phone_type).items()
+    return {key: ids[each.media_type] for key, each in found if each.required}
+
+
 def flavors_of(world: World, module: str) -> list[PhoneFlavor]:
     active = world.site.registry.active()
     return [flavor for entry, flavor in active if entry.module == module]
@@ -76,6 +100,7 @@ def bodies(world: World, module: str) -> list[dict[str, Any]]:
             "name": "Phone",
             "number": f"2{index:03}",
             "extra_fields": EXTRA_FIELDS.get(module, {}),
+            "media": _needed(flavor, phone_type),
         }
         for flavor in flavors_of(world, module)
         for index, phone_type in enumerate(flavor.PHONE_TYPES)
