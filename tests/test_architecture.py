@@ -64,6 +64,7 @@ STARTING_TASKS = {
     "muru/testing/phone.py",  # what a NOTIFY makes a virtual phone do, ended with it
     "muru/up.py",  # waits for Asterisk and for the end, whichever comes first
     "muru/provisioning/pnp.py",  # one per phone that asks, ended with the server
+    "muru/provisioning/together.py",  # one reading for all who wait for it
     "muru/provisioning/journal.py",  # writes what phones asked for, ended with the application
     "muru/services/history.py",  # writes who came and went, ended with the application
     "muru/services/registrations.py",  # what many readers hear of, ended with the application
