@@ -9,6 +9,7 @@ from io import BytesIO
 import pytest
 from aiohttp import web
 
+from muru.errors import DatabaseUnavailable
 from muru.settings import TAKEN_PATHS
 from muru.web.app import _MODULES
 from tests.conftest import PASSWORD, World, configured
@@ -225,3 +226,20 @@ async def test_no_get_changes_anything(world: World) -> None:
 
     assert methods == {"GET", "POST"}
     assert isinstance(world.app, web.Application)
+
+
+async def test_page_tells_that_the_database_is_away(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the database there still is a page, which says so, and not where it should be."""
+
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("postgresql://secret@host is away")
+
+    await visitor.log_in()
+    monkeypatch.setattr("muru.services.users.authenticate", fail)
+    answer = await visitor.get("/phones")
+
+    assert answer.status == 503
+    assert "The database is not available at the moment" in answer.seen
+    assert "secret" not in answer.text
