@@ -17,6 +17,7 @@ from muru.api import (
     devices,
     diagnosis,
     diagnostics,
+    dialplan,
     extensions,
     groups,
     local,
@@ -84,7 +85,7 @@ _log = logging.getLogger(__name__)
 
 _MODULES = (
     *(auth, users, extensions, groups, media, provisioning, devices, registrations),
-    *(diagnosis, diagnostics, system),
+    *(dialplan, diagnosis, diagnostics, system),
 )
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes

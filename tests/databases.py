@@ -201,6 +201,8 @@ async def execute(url: str, *statements: str) -> list[Sequence[Any]]:
     rows: list[Sequence[Any]] = []
     try:
         async with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":  # the others always do what foreign keys say
+                await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
             for statement in statements:
                 result = await connection.exec_driver_sql(statement)
                 rows = [tuple(row) for row in result] if result.returns_rows else []

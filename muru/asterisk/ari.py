@@ -32,6 +32,7 @@ _MOST_CALLS = 100  # that are handled at once; more are hung up
 _CALL_TIMEOUT = 60.0  # of one handler
 _SUCCESS = range(200, 300)
 CHANNEL_PREFIX = "muru-"  # of the ids of channels by which muru itself rings
+_DIALLED = re.compile(r"\*?[0-9]+")
 _ARGUMENT = re.compile(r"[\w.:@/-]*", re.ASCII)  # else Asterisk would take it for several
 
 Handler = Callable[[AriChannel, tuple[str, ...]], Awaitable[None]]
@@ -148,8 +149,8 @@ class Ari:
 
         Returns and raises what ``originate`` does; also ValueError where it is no number.
         """
-        if not (number.isdecimal() and number.isascii()):
-            raise ValueError("a number has digits only")
+        if not _DIALLED.fullmatch(number):
+            raise ValueError("a number has digits only, but for a star in front")
         channel = _new_channel()
         then = {"context": context, "extension": number, "priority": 1}
         await self._create(channel, endpoint, caller_id, timeout, then)

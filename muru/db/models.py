@@ -387,3 +387,44 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(text(50))
     target: Mapped[str] = mapped_column(text(255), default="")
     outcome: Mapped[str] = mapped_column(text(255), default="")
+
+
+class DialplanNumber(Base):
+    """A number of the operator's own; its steps are those of :class:`DialplanVersion` *version*."""
+
+    __tablename__ = "muru_dialplan_numbers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(text(15), unique=True)
+    version: Mapped[int]
+
+
+class DialplanVersion(Base):
+    """The steps that an own number has, or had once; they outlive the number.
+
+    ``username`` is kept as it was then: the account may go.
+    """
+
+    __tablename__ = "muru_dialplan_versions"
+
+    number: Mapped[str] = mapped_column(text(15), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    username: Mapped[str] = mapped_column(text(64))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    comment: Mapped[str] = mapped_column(text(200), default="")
+
+
+class TakenNumber(Base):
+    """Lets a number be one thing's alone: an extension's, or one of the operator's own."""
+
+    __tablename__ = "muru_numbers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(text(15), unique=True)
+    extension_id: Mapped[int | None] = mapped_column(
+        ForeignKey(Extension.id, ondelete="CASCADE"), unique=True
+    )
+    dialplan_number_id: Mapped[int | None] = mapped_column(
+        ForeignKey(DialplanNumber.id, ondelete="CASCADE"), unique=True
+    )

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from muru.db import realtime
-from muru.db.models import Extension, Media, User
+from muru.db.models import Extension, Media, TakenNumber, User
 from muru.db.sessions import Transaction
 from muru.errors import (
     Conflict,
@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20  # at a free number, when many people take them at the same time
 _CANDIDATES = 10
-# The name of the constraint, or for SQLite that of the column
-_NUMBER_IS_UNIQUE = re.compile(r"muru_extensions[._]number")
+# The names of the constraints, or for SQLite those of the columns
+_NUMBER_IS_UNIQUE = re.compile(r"muru_(?:extensions|numbers)[._]number")
 
 
 class _Unset:
@@ -128,6 +128,8 @@ async def _insert(
             extension.owner = user
             await groups.check(transaction, site.registry, actor, extension)
             transaction.session.add(extension)
+            await transaction.session.flush()
+            transaction.session.add(TakenNumber(number=extension.number, extension_id=extension.id))
             await transaction.session.flush()
             await extension_media.assign(transaction.session, flavor, extension, media)
             await run_hook(transaction, flavor.on_extension_create, actor, extension)
@@ -321,7 +323,7 @@ async def _untaken(
     taken: set[str] = set()
     for chunk in realtime.batches(allowed):
         taken.update(
-            await session.scalars(select(Extension.number).where(Extension.number.in_(chunk)))
+            await session.scalars(select(TakenNumber.number).where(TakenNumber.number.in_(chunk)))
         )
         taken |= await kept_numbers.kept(session, chunk)
     return [number for number in allowed if number not in taken]

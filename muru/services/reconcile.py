@@ -1,17 +1,18 @@
-"""Makes Asterisk's realtime tables equal to what the extensions want (``muru sync``)."""
+"""Makes Asterisk's realtime tables equal to what muru wants there (``muru sync``)."""
 
 import asyncio
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, selectinload
 
 from muru.asterisk import contacts
 from muru.asterisk.ami import Ami
 from muru.db import realtime
-from muru.db.models import Extension, UnclaimedDevice
+from muru.db.models import DialplanNumber, Extension, TakenNumber, UnclaimedDevice
 from muru.db.realtime import Change, RealtimeRow
 from muru.registry import Registry
+from muru.services import own_numbers
 from muru.services.site import Site, retried
 
 _BATCH = 50  # extensions in one transaction: nobody waits long for the next
@@ -46,6 +47,7 @@ async def reconcile(site: Site, *, grace: float = 5.0) -> Report:
     while last_id is not None:
         last_id, part = await _mend(site, last_id)
         report.add(part)
+    report.add(await _mend_own_numbers(site))
     left_over = await _left_over(site)
     if left_over and not site.database.shared and grace:
         await asyncio.sleep(grace)
@@ -111,6 +113,28 @@ def _mend_batch(
     return (extensions[-1].id if extensions else None), report
 
 
+@retried
+async def _mend_own_numbers(site: Site) -> Report:
+    async with site.transaction() as transaction:
+        return await transaction.run(_mend_dialplan, site.settings.asterisk_context)
+
+
+def _mend_dialplan(session: Session, asterisk_session: Session, context: str) -> Report:
+    own_numbers.lock(session)
+    _free_numbers_of_nothing(session)
+    wanted, skipped = own_numbers.load(session, context).rows()
+    changes, foreign = realtime.replace_many(asterisk_session, wanted)
+    return Report(changes, foreign, skipped)
+
+
+def _free_numbers_of_nothing(session: Session) -> None:
+    """Free the numbers of what was deleted by hand, where the database did not do it itself."""
+    of_extension = exists().where(Extension.id == TakenNumber.extension_id)
+    of_own_number = exists().where(DialplanNumber.id == TakenNumber.dialplan_number_id)
+    for each in session.scalars(select(TakenNumber).where(~of_extension, ~of_own_number)):
+        session.delete(each)
+
+
 async def _left_over(site: Site) -> set[str]:
     async with site.transaction() as transaction:
         return await transaction.run(
@@ -118,6 +142,7 @@ async def _left_over(site: Site) -> set[str]:
                 realtime.owners(asterisk_session)
                 - set(session.scalars(select(Extension.number)))
                 - set(session.scalars(select(UnclaimedDevice.account)))
+                - set(session.scalars(select(DialplanNumber.number)))
             )
         )
 
@@ -133,9 +158,8 @@ def _remove_rows(session: Session, asterisk_session: Session, numbers: set[str])
     realtime.lock(asterisk_session, numbers)
     found = set[str]()
     for chunk in realtime.batches(numbers):
-        found.update(session.scalars(select(Extension.number).where(Extension.number.in_(chunk))))
-        accounts = select(UnclaimedDevice.account).where(UnclaimedDevice.account.in_(chunk))
-        found.update(session.scalars(accounts))
+        for column in (Extension.number, UnclaimedDevice.account, DialplanNumber.number):
+            found.update(session.scalars(select(column).where(column.in_(chunk))))
     gone: dict[str, list[RealtimeRow]] = {number: [] for number in numbers - found}
     changes, _ = realtime.replace_many(asterisk_session, gone)
     return changes

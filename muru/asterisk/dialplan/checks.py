@@ -23,6 +23,7 @@ Fault = Literal[
     "loop",
     "unreachable",
     "caller-text",
+    "outdated",
 ]
 
 
