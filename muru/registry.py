@@ -285,8 +285,7 @@ def _add_class(
         flavor = flavor_class()
         flavor.settings = settings
         _check_methods(flavor)
-        for phone_type in entry.phone_types:
-            _check_media(flavor.media_for(phone_type))
+        _check_media_of_types(flavor)
     except FlavorFault as offence:
         entry.phone_types = ()
         _add_fault(registry, entry, str(offence))
@@ -408,6 +407,15 @@ def _check_media(media: Any) -> None:
             bool(_KEY.fullmatch(name)) and (file is None or bool(_FILENAME.fullmatch(file))),
             f"MEDIA: {name!r}: a name has letters, digits, _ and -, that of a file dots as well",
         )
+
+
+def _check_media_of_types(flavor: PhoneFlavor) -> None:
+    for phone_type in flavor.PHONE_TYPES:
+        try:
+            media = flavor.media_for(phone_type)
+        except Exception as error:
+            raise FlavorFault(f"media_for: {describe(error)}") from error
+        _check_media(media)
 
 
 def describe(error: BaseException) -> str:

@@ -65,6 +65,20 @@ METADATA = {
     'MEDIA = {"film": MediaDescriptor("video", True, "Film", None)}': (
         "MEDIA: 'film' has a media_type that is no MediaType"
     ),
+    'MEDIA = {"ring": MediaDescriptor(MediaType.AUDIO, True, "Ring", AudioFormat("gsm", 16000))}': (
+        "MEDIA: 'ring': gsm has 8000 hertz and one channel"
+    ),
+    'MEDIA = {"../ring": MediaDescriptor(MediaType.RAW, True, "Ring", None)}': (
+        "MEDIA: '../ring': a name has letters, digits, _ and -, that of a file dots as well"
+    ),
+    'MEDIA = {"ring": MediaDescriptor(MediaType.RAW, True, "Ring", None, "/etc/ring")}': (
+        "MEDIA: 'ring': a name has letters, digits, _ and -, that of a file dots as well"
+    ),
+    "def media_for(self, phone_type): return {}[phone_type]": "media_for: KeyError: 'Phone'",
+    "def media_for(self, phone_type): return [phone_type]": (
+        "MEDIA must be a dict from names to MediaDescriptor"
+    ),
+    "def media_for(self): return {}": "media_for must take (self, phone_type)",
     "async def on_extension_create(self, *_): ...": (
         "on_extension_create must be an ordinary function, not async"
     ),

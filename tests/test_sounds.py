@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from muru.services.media import tidy
 from tests import sip
-from tests.conftest import Stack
+from tests.conftest import Stack, StartStack
+from tests.databases import Databases
 from tests.media.samples import tone, upload
 from tests.observe import console, create, faults, until
 
@@ -47,6 +49,30 @@ async def test_ringback_is_the_uploaded_tone(clean_stack: Stack, codec: str) -> 
         await caller.hangup()
 
 
+@pytest.mark.parametrize("databases", ["postgresql", "mariadb"], indirect=True)
+async def test_sounds_on_each_database(databases: Databases, start_stack: StartStack) -> None:
+    """Asterisk reads which sound an extension has from each kind of database."""
+    own, asterisk = map(SecretStr, databases)
+    stack = await start_stack(database_url=own, asterisk_database_url=asterisk)
+    anna, ben = [await create(stack.alice, number) for number in ("2001", "2002")]
+    await give(stack, "2001", moh=880)
+    await give(stack, "2002", ringback=440)
+    async with (
+        sip.Phone(stack.sip_server, *anna, tone=300) as caller,
+        sip.Phone(stack.sip_server, *ben, tone=660) as called,
+    ):
+        await caller.command("dial", "2002")
+        await called._until(lambda: called.state == "ringing", "a call", 10)
+        assert await caller.heard() == pytest.approx(440, abs=5)
+        await called.answer()
+
+        await caller.command("hold")
+
+        assert await until(lambda: called.heard(seconds=0.6), lambda hertz: abs(hertz - 880) < 5)
+        await caller.hangup()
+    assert faults(stack.asterisk_log) == []
+
+
 async def test_ringback_that_was_taken_away(clean_stack: Stack) -> None:
     """An extension that has none, or none any more, rings as usual; one that is off is off."""
     anna, ben = [await create(clean_stack.alice, number) for number in ("2001", "2002")]
@@ -75,10 +101,7 @@ async def test_music_on_hold_is_the_uploaded_one(clean_stack: Stack) -> None:
 
         await holding.command("hold")
 
-        async def hears() -> float:
-            return await held.heard(seconds=0.6)
-
-        assert await until(hears, lambda hertz: abs(hertz - 880) < 5)
+        assert await until(lambda: held.heard(seconds=0.6), lambda hertz: abs(hertz - 880) < 5)
         processes = await console(clean_stack.asterisk, "moh show files")
         assert "Class: muru" not in processes  # read when it is used, and not kept
         await holding.hangup()

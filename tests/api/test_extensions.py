@@ -12,6 +12,7 @@ import pytest
 
 from muru.settings import Settings
 from tests.conftest import PASSWORD, Api, World, configured
+from tests.media.samples import tone, upload
 from tests.written_flavors import realtime_rows, write
 
 SIP = {"type": "SIP", "name": "Desk"}
@@ -315,15 +316,17 @@ async def test_no_get_changes_anything(world: World, settings: Settings) -> None
     phone = {"type": "Snom D735", "name": "Phone", "extra_fields": {"mac": mac}}
     await world.alice.post("/extensions", phone, status=201)
     await world.root.post("/invites", {})
-    (token,) = await world.alice.get("/auth/tokens")
-    values = {"number": "1234", "username": "alice", "id": token["id"], "mac": mac, "index": 0}
+    medium = (await upload(world.alice, tone()))["id"]
+    await world.alice.call("PUT", "/extensions/1234/media", {"media": {"moh": medium}})
+    values = {"number": "1234", "username": "alice", "id": medium, "mac": mac, "index": 0}
     paths = (await world.nobody.get("/openapi.json"))["paths"]
     before = dump(settings)
 
     for path, operations in paths.items():
         if "get" in operations:
             for api in (world.nobody, world.alice, world.root):
-                url = path.format(**values)
+                name = "moh.wav" if "byextension" in path else medium
+                url = path.format(**values, name=name)
                 headers = {"Authorization": f"Bearer {api.token}"} if api.token else {}
                 async with api.client.get(url, headers=headers) as response:
                     assert response.status in {200, 401, 403}, url

@@ -12,6 +12,7 @@ from PIL import Image
 
 from muru.keys import ENGINE
 from muru.provisioning.engine import Engine
+from muru.provisioning.journal import Visit
 from muru.services import users
 from muru.services.site import OPERATOR
 from muru.settings import Settings
@@ -233,7 +234,7 @@ async def test_media_over_tftp(world: World) -> None:
 async def test_what_is_asked_for_is_in_the_log(world: World) -> None:
     """The owner sees which media were fetched; it does not count as the configuration."""
     _, base = await provisioned(world.alice, "Snom D785", "2001", MACS["snom"], ringtone=tone())
-    seen = []
+    seen: list[Visit] = []
     engine: Engine = world.app[ENGINE]
     end = engine.journal.subscribe(seen.append)
 
