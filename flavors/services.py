@@ -33,7 +33,7 @@ class Services(Dialled):
         begin: list[Application] = [_LONGEST, Answer(delay=500)]
         match extension.type:
             case "Echo test":
-                return [*begin, Playback(filenames=("demo-echotest",)), Echo(), Hangup()]
+                return [*begin, Playback(filenames=("beep",)), Echo(), Hangup()]
             case "Own number":
                 digits = SayDigits(digits=_CALLER)
                 return [*begin, digits, Wait(seconds=1), digits, Hangup()]
