@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
@@ -141,6 +142,33 @@ async def test_upgrade_puts_each_history_into_its_database(databases: Databases)
     assert own == {*Base.metadata.tables, "muru_alembic_own"}
     assert asterisk == {*RealtimeBase.metadata.tables, "muru_alembic_realtime"}
     await database.dispose()
+
+
+async def test_numbers_of_extensions_that_are_there_are_taken(
+    database: Database, database_url: str
+) -> None:
+    """Whoever updates has each number noted as its extension's."""
+
+    def upgrade_before(connection: Connection) -> None:
+        configuration = migrations.config("own")
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "own_0006")
+
+    async with database.connect_for_migration() as (own, _):
+        await own.run_sync(upgrade_before)
+    await execute(
+        database_url,
+        "INSERT INTO muru_users (id, username, password_hash, role, created_at)"
+        " VALUES (7, 'owner', 'x', 'user', '2026-01-01')",
+        "INSERT INTO muru_extensions (id, number, name, type, password, token, info, public,"
+        " extra_fields, owner_id, created_at, updated_at) VALUES (5, '1000', 'A', 'SIP', 'x', 'x',"
+        " '', FALSE, '{}', 7, '2026-01-01', '2026-01-01')",
+    )
+
+    await migrations.upgrade(database)
+
+    [row] = await read_rows(database_url, "muru_numbers")
+    assert (row["number"], row["extension_id"], row["dialplan_number_id"]) == ("1000", 5, None)
 
 
 @pytest.mark.parametrize("history", HEADS)
