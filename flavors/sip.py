@@ -98,7 +98,7 @@ class SIP(PhoneFlavor):
 
     def realtime_rows(self, extension: Extension) -> list[RealtimeRow]:
         number, codecs = extension.number, self.get_codec(extension)
-        media = extension.media or {}
+        media = extension.media or {}  # that of a flavor's own making may have none
         username, password = self.sip_login(extension)
         return [
             PsEndpoint(

@@ -62,6 +62,7 @@ def temporary_extension(device: UnclaimedDevice) -> Extension:
         type=device.type,
         password=device.password,
         extra_fields={},
+        media={},
     )
 
 

@@ -1,6 +1,6 @@
 """Which media an extension has: for its phone, and for Asterisk to play."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select
@@ -34,11 +34,16 @@ class Found:
 
 
 async def prepare(
-    site: Site, actor: Actor, flavor: PhoneFlavor, phone_type: str, chosen: Choice
+    site: Site,
+    actor: Actor,
+    phone_type: str,
+    chosen: Choice,
+    present: Collection[int] = (),
 ) -> dict[str, Media]:
     """Return the media that *actor* chose for an extension, converted for its phone already.
 
-    To be called before the transaction, as that takes a while.
+    One's own may be chosen, and those that the extension has at *present*, which an administrator
+    may have given to it. To be called before the transaction, as converting takes a while.
 
     Raises:
         Invalid: the phone type has no such, or one of *chosen* does not fit; fields are
@@ -46,6 +51,7 @@ async def prepare(
     """
     if not chosen:
         return {}
+    flavor = site.registry.require_type(phone_type)
     descriptors = flavor.media_for(phone_type)
     found: dict[str, Media] = {}
     faults: dict[str, str] = {}
@@ -55,7 +61,7 @@ async def prepare(
                 faults[f"media.{key}"] = "this phone type has no such medium"
             elif media_id is not None:
                 media = await session.get(Media, media_id)
-                if media is None or not (actor.is_admin or media.owner_id == actor.user_id):
+                if media is None or not _may_choose(actor, media, present):
                     faults[f"media.{key}"] = "there is no such medium of yours"
                 elif media.type != descriptors[key].media_type:
                     faults[f"media.{key}"] = f"it must be {_A[descriptors[key].media_type]}"
@@ -154,6 +160,10 @@ def find(site: Site, extension: Extension, name: str) -> Found:
     if key is None or digest is None:
         raise NotFound(f"{extension.number} has no medium {name!r}.")
     return Found(digest, descriptors[key])
+
+
+def _may_choose(actor: Actor, media: Media, present: Collection[int]) -> bool:
+    return actor.is_admin or media.owner_id == actor.user_id or media.id in present
 
 
 async def _convert(

@@ -97,7 +97,7 @@ async def create_extension(site: Site, actor: Actor, new: NewExtension) -> Exten
         location=new.location,
         extra_fields=clean_extra_fields(flavor, new.extra_fields),
     )
-    media = await extension_media.prepare(site, actor, flavor, new.type, new.media)
+    media = await extension_media.prepare(site, actor, new.type, new.media)
     for _ in range(_ATTEMPTS):
         number = new.number or (await free_numbers(site, 1))[0]
         try:
@@ -201,7 +201,9 @@ async def _prepare_media(
     flavor, type_ = site.registry.require_type(extension.type), extension.type
     if not isinstance(change.type, _Unset) and site.registry.for_type(change.type) is flavor:
         type_ = change.type
-    return await extension_media.prepare(site, actor, flavor, type_, change.media)
+    slots = await extension_media.slots(site, extension)
+    present = {slot.media.id for slot in slots if slot.media}
+    return await extension_media.prepare(site, actor, type_, change.media, present)
 
 
 @retried
@@ -314,6 +316,20 @@ async def free_numbers(site: Site, count: int) -> list[str]:
         )
     secrets.SystemRandom().shuffle(found)
     return found[:count]
+
+
+async def check_free(site: Site, actor: Actor, number: str) -> None:
+    """Tell whether *actor* could have that number for a new extension, as far as is known now.
+
+    Raises:
+        Invalid, Conflict: not; the text says why.
+    """
+    check_number(site.settings, actor, number)
+    async with site.database.read() as session:
+        query = select(TakenNumber.id).where(TakenNumber.number == number)
+        if await session.scalar(query) is not None:
+            raise Conflict(f"The number {number} is taken; choose another.", key="number-taken")
+        await kept_numbers.check(session, actor, number, actor.user_id)
 
 
 async def _untaken(

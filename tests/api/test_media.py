@@ -221,6 +221,19 @@ async def test_media_of_others(world: World) -> None:
     assert (await world.root.get("/media"))["total"] == 1
 
 
+async def test_medium_that_an_administrator_gave(world: World) -> None:
+    """The owner keeps it while changing others, and cannot give it to another extension."""
+    logo = (await upload(world.root, picture()))["id"]
+    ring = (await upload(world.alice, tone()))["id"]
+    await picturephone(world.root, logo, owner="alice")
+
+    media = {"media": {"logo": logo, "ring": ring}}
+    await world.alice.call("PUT", "/extensions/1234/media", media)
+
+    other = {"type": "Picturephone 1", "name": "P", "media": {"logo": logo}}
+    await world.alice.post("/extensions", other, status=422)
+
+
 async def test_rename(world: World) -> None:
     """A medium gets another name, and not an empty one."""
     logo = (await upload(world.alice, picture()))["id"]
