@@ -203,6 +203,10 @@ class PhoneFlavor:
     #: How many extensions a phone can have, for all phone types or for each of them.
     LINES: ClassVar[int | dict[str, int]] = 1
 
+    #: Whether a file has more in it than extensions, settings and templates make, such as the time:
+    #: it is then rendered at every request, and else only when one of these has changed.
+    FILES_VARY: ClassVar[bool] = False
+
     #: What tells these phones from others.
     IDENTIFICATION: ClassVar[Identification] = Identification()
 

@@ -19,6 +19,7 @@ def fault_of(flavor: type[PhoneFlavor], templates: Templates) -> str | None:
         _fault_of_identification(flavor.IDENTIFICATION),
         _fault_of_resync(flavor.RESYNC, flavor.PHONE_TYPES),
         None if isinstance(flavor.KEEPS_URL, bool) else "KEEPS_URL must be True or False",
+        None if isinstance(flavor.FILES_VARY, bool) else "FILES_VARY must be True or False",
         _fault_of_names(flavor.CODEC_NAMES, flavor.PHONEBOOK_LIMIT),
         _fault_of_templates(flavor, templates),
     )

@@ -57,7 +57,9 @@ class Rendered:
         self, flavor: PhoneFlavor, file: ProvisioningFile, made_of: Ingredients, answer: Answer
     ) -> None:
         """Keep the file for the next time, if *flavor* makes it of nothing else."""
-        if type(flavor).job is not PhoneFlavor.job or vars(flavor).keys() - {"settings"}:
+        if flavor.FILES_VARY or type(flavor).job is not PhoneFlavor.job:
+            return
+        if vars(flavor).keys() - {"settings"}:
             return
         key = _key(flavor, file, made_of)
         if known := self._kept.pop(key, None):

@@ -33,6 +33,10 @@ class Acme(PhoneFlavor):
     PHONE_TYPES = ("Acme 100",)  # type: ignore[assignment]
 
 
+class Clock(Acme):
+    FILES_VARY = True
+
+
 class Busy(Acme):
     def job(self) -> None:
         """Fetch what its files may have."""
@@ -69,12 +73,12 @@ def test_any_change_is_rendered_anew(made_of: Ingredients) -> None:
     assert kept.get(Acme(), FILE, made_of) is None
 
 
-def test_flavor_with_a_job_or_a_state_is_rendered_each_time() -> None:
+def test_flavor_whose_files_may_vary_is_rendered_each_time() -> None:
     """What else such a flavor writes into its files cannot be told, so nothing of it is kept."""
     kept, stateful = Rendered(), Acme()
     stateful.greeting = "Hello"  # type: ignore[attr-defined]
 
-    for flavor in (Busy(), stateful):
+    for flavor in (Busy(), Clock(), stateful):
         kept.keep(flavor, FILE, MADE_OF, ANSWER)
         assert kept.get(flavor, FILE, MADE_OF) is None
 
