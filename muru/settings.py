@@ -37,7 +37,7 @@ PNP_PORT = 5060  # of SIP plug and play; phones know no other
 TAKEN_PATHS = frozenset(
     {
         *("api", "metrics", "static"),
-        *("account", "login", "logout", "pages", "phones", "preferences", "register"),
+        *("account", "login", "logout", "media", "pages", "phones", "preferences", "register"),
     }
 )
 

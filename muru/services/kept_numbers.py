@@ -28,16 +28,22 @@ async def take(session: AsyncSession, actor: Actor, number: str, owner: User) ->
     Raises:
         Conflict: it is kept for somebody else.
     """
+    await check(session, actor, number, owner.id)
     kept = await session.get(KeptNumber, number)
-    if kept is None:
+    if kept is not None:
+        await session.delete(kept)
+
+
+async def check(session: AsyncSession, actor: Actor, number: str, owner_id: int | None) -> None:
+    """Raise Conflict if :func:`take` would."""
+    kept = await session.get(KeptNumber, number)
+    if kept is None or kept.until <= now() or kept.owner_id == owner_id or actor.is_admin:
         return
-    if kept.until > now() and kept.owner_id != owner.id and not actor.is_admin:
-        raise Conflict(
-            f"The number {number} was somebody else's until recently, and is kept for them;"
-            " choose another.",
-            key="number-kept",
-        )
-    await session.delete(kept)
+    raise Conflict(
+        f"The number {number} was somebody else's until recently, and is kept for them;"
+        " choose another.",
+        key="number-kept",
+    )
 
 
 async def kept(session: AsyncSession, numbers: Collection[str]) -> set[str]:

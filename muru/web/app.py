@@ -13,11 +13,21 @@ from aiohttp import web
 
 from muru.keys import PAGES_FOLDER, SITE
 from muru.services.site import Site
-from muru.web import account, documents, language, phones, session, start
+from muru.web import (
+    account,
+    adding,
+    connecting,
+    documents,
+    language,
+    media,
+    phones,
+    session,
+    start,
+)
 from muru.web.markdown import PagesFolder
 from muru.web.routing import Visit
 
-_MODULES = (start, documents, account, phones)
+_MODULES = (start, documents, account, adding, connecting, phones, media)
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"

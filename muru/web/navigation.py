@@ -26,6 +26,7 @@ def entries(actor: Actor, path: str) -> list[Entry]:
     shown = [("/", "book", _("Phonebook"))]
     if actor.user_id is not None:
         shown.append(("/phones", "phone", _("My phones")))
+        shown.append(("/media", "media", _("My media")))
     if actor.user_id is not None:
         shown.append(("/account", "person", _("My account")))
     else:

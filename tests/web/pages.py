@@ -5,6 +5,7 @@ A new page is listed here: it is then looked at in every test of looks, and in `
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import PASSWORD, World
 
@@ -18,6 +19,12 @@ NAMES = [
     "Heaven, 2nd floor",
     "Zoë Müller-Lüdenscheidt",
 ]
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360606060000000050001a5f64540"
+    "0000000049454e44ae426082"
+)
 
 ABOUT = """# How to reach us
 
@@ -33,6 +40,26 @@ The **help desk** is at <script>alert(1)</script> the entrance, number [4223](te
 > Bring a cable.
 """
 ABOUT_DE = ABOUT.replace("How to reach us", "So erreicht ihr uns")
+
+
+#: The flavors of the phones that there are.
+FLAVORS = ["sip", "dummy", "snom", "softphone", "callgroup"]
+
+PHONES: list[dict[str, Any]] = [
+    {
+        "number": "4711",
+        "type": "Snom D785",
+        "name": "Info desk",
+        "extra_fields": {
+            "mac": "00:04:13:7f:00:01",
+            "keys": [{"number": "2000", "label": "Kitchen"}, {"number": "2001"}],
+        },
+    },
+    {"number": "4712", "type": "SIP", "name": "Anna"},
+    {"number": "4713", "type": "Linphone", "name": "Anna on the road"},
+    {"number": "4714", "type": "Call group", "name": "Everybody"},
+    {"number": "4715", "type": "Snom D735", "name": "Workshop"},
+]
 
 
 @dataclass(frozen=True)
@@ -56,6 +83,22 @@ PAGES = [
     Shown("start-user", "/", "alice"),
     Shown("phones", "/phones", "alice"),
     Shown("phones-none", "/phones", "bob"),
+    Shown("phone-types", "/phones/add", "alice"),
+    Shown("phone-types-found", "/phones/add?search=snom+d7", "alice"),
+    Shown("phone-add", "/phones/add?type=SIP", "alice"),
+    Shown("phone-add-snom", "/phones/add?type=Snom+D785", "alice"),
+    Shown("phone-add-group", "/phones/add?type=Call+group", "alice"),
+    Shown("phone-edit", "/phones/4711/edit", "alice"),
+    Shown("phone", "/phones/4711", "alice"),
+    Shown("phone-number", "/phones/4714", "alice"),
+    Shown("phone-delete", "/phones/4711/delete", "alice"),
+    Shown("phone-diagnosis", "/phones/4711/diagnosis", "alice"),
+    Shown("connect-snom", "/phones/4711/connect", "alice"),
+    Shown("connect-sip", "/phones/4712/connect", "alice"),
+    Shown("connect-app", "/phones/4713/connect", "alice"),
+    Shown("connect-new", "/phones/4715/connect", "alice"),
+    Shown("media", "/media", "alice"),
+    Shown("media-none", "/media", "bob"),
     Shown("account", "/account", "alice"),
     Shown("account-admin", "/account", "root"),
     Shown("account-delete", "/account/delete", "alice"),
@@ -69,8 +112,21 @@ async def populate(world: World) -> None:
     for name in NAMES:
         body = {"type": "SIP", "name": name[:40], "public": True, "info": f"near {name}"[:60]}
         await world.alice.post("/extensions", body, status=201)
+    if world.site.registry.for_type("Snom D785"):
+        for phone in PHONES:
+            await world.alice.post("/extensions", phone, status=201)
+        await _upload(world, "picture.png", PIXEL)
     if (folder := world.site.settings.pages_path) is not None:
         write_pages(folder)
+
+
+async def _upload(world: World, name: str, content: bytes) -> None:
+    alice = world.alice
+    headers = {"Authorization": f"Bearer {alice.token}", "Content-Type": "application/octet-stream"}
+    async with alice.client.post(
+        "/api/v1/media", params={"name": name}, data=content, headers=headers
+    ) as response:
+        assert response.status == 201, await response.text()
 
 
 def write_pages(folder: Path) -> None:

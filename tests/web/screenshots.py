@@ -7,13 +7,13 @@ import pytest
 
 from tests.conftest import World, configured
 from tests.web.conftest import LOOKS, Look, OpenWindow
-from tests.web.pages import PAGES, populate
+from tests.web.pages import FLAVORS, PAGES, populate
 
 FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 ONLY = os.environ.get("PAGES", "").split()  # names of pages; all if empty
 
 
-@configured(pages_path="pages")
+@configured(pages_path="pages", enabled_phone_flavors=FLAVORS)
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 async def test_pictures(world: World, open_window: OpenWindow, look: Look) -> None:
     """There is a picture of each page."""

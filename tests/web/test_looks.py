@@ -6,13 +6,13 @@ import pytest
 
 from tests.conftest import World, configured
 from tests.web.conftest import LOOKS, Look, OpenWindow
-from tests.web.pages import PAGES, populate
+from tests.web.pages import FLAVORS, PAGES, populate
 
 # axe takes most of the time: each width, scheme and language once is enough for it.
 WITH_AXE = LOOKS[1:3]
 
 
-@configured(pages_path="pages")
+@configured(pages_path="pages", enabled_phone_flavors=FLAVORS)
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 async def test_page_is_right(world: World, open_window: OpenWindow, look: Look) -> None:
     """Each page fits the screen, asks nobody else, logs no error, passes axe, whatever is shown."""
