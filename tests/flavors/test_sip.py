@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from muru.db.realtime import Ownership, PsAor, PsEndpoint
+from muru.db.realtime import MusicOnHold, Ownership, PsAor, PsEndpoint
 from muru.flavor import CODECS, Extension
 from muru.keys import AMI
 from muru.settings import Settings
 from tests.conftest import World
 from tests.fake_ami import FakeAmi
+from tests.media.samples import tone, upload
 from tests.written_flavors import realtime_rows, write
 
 BODY = {"type": "SIP", "name": "Kitchen", "number": "2001"}
@@ -42,6 +43,7 @@ async def test_account_has_all_that_asterisk_needs(world: World) -> None:
             "direct_media": "no",
             "dtmf_mode": "rfc4733",
             "force_rport": "yes",
+            "moh_suggest": None,
             "rewrite_contact": "yes",
             "rtp_symmetric": "yes",
             "webrtc": "no",
@@ -284,3 +286,27 @@ async def test_account_is_only_told_where_there_is_one(world: World) -> None:
 
     assert created["sip"]["username"] == endpoint.auth
     assert set(created["sip"]) == {"username", "password", "domain", "port", "transports"}
+
+
+async def test_sounds_of_an_extension_are_rows(world: World) -> None:
+    """Ringback and music on hold are classes of the number, of folders that tell the content."""
+    ids = {key: (await upload(world.alice, tone(), key))["id"] for key in ("ringback", "moh")}
+    await world.alice.post("/extensions", {**BODY, "media": ids}, status=201)
+
+    rows = await realtime_rows(world.site, "2001")
+
+    (folder,) = world.site.settings.asterisk_media.iterdir()
+    assert rows["ps_endpoints"]["moh_suggest"] == "muru-moh-2001"
+    assert rows["extensions"]["appdata"] == "muru-sip-ringback,2001,1"
+    async with world.site.database.transaction() as transaction:
+        classes = list(await transaction.asterisk_session.scalars(select(MusicOnHold)))
+    assert sorted(each.name for each in classes) == ["muru-moh-2001", "muru-ringback-2001"]
+    assert {(each.mode, each.directory) for each in classes} == {("files", str(folder))}
+    assert [path.name for path in folder.iterdir()] == ["sound.wav16"]
+
+    await world.alice.call("PUT", "/extensions/2001/media", {"media": {}})
+
+    rows = await realtime_rows(world.site, "2001")
+    assert "musiconhold" not in rows
+    assert rows["ps_endpoints"]["moh_suggest"] is None
+    assert rows["extensions"]["appdata"] == "muru-sip,2001,1"
