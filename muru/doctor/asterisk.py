@@ -31,6 +31,7 @@ _ACTIONS = (
     *("CoreSettings", "CoreStatus", "CoreShowChannels", "DBGet", "DBGetTree", "DBPut", "DBDel"),
     *("PJSIPNotify", "PJSIPQualify", "PJSIPShowContacts", "PJSIPShowEndpoint"),
     *("SorceryMemoryCacheExpire", "SorceryMemoryCacheExpireObject"),
+    *("ConfbridgeList", "ConfbridgeKick", "ConfbridgeMute", "ConfbridgeUnmute"),
 )
 #: Without these phones do not work at all.
 _VITAL = ("res_config_", "res_sorcery_", "res_pjsip", "chan_pjsip", "pbx_", "app_dial", "res_ari")
@@ -129,7 +130,8 @@ async def _actions(ami: Ami) -> Finding:
     missing = [action for action in _ACTIONS if action not in offered]
     if missing:
         text = f"muru may not, or cannot, ask for {', '.join(missing)}."
-        return fault("AMI rights", text, f"In manager.conf: write = system. {_CONFIGURE}")
+        remedy = f"In manager.conf: write = system,reporting,call. {_CONFIGURE}"
+        return fault("AMI rights", text, remedy)
     return ok("AMI rights", "All that muru asks for is allowed.")
 
 
