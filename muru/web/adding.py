@@ -9,6 +9,7 @@ from aiohttp import web
 from muru.db.models import Extension, Media
 from muru.errors import Conflict, Forbidden, Invalid, MuruError, NotFound
 from muru.flavor import MediaDescriptor, PhoneFlavor
+from muru.provisioning.mac import written
 from muru.services import extension_media, extensions, media
 from muru.services.extensions import ExtensionChange, NewExtension
 from muru.services.site import Actor
@@ -48,7 +49,7 @@ async def add(visit: Visit) -> web.Response:
         flavor = _flavor(visit, phone_type)
         schema.fill(form, schema.inputs_of(flavor.EXTRA_FIELDS), {})
         numbers = await _free(visit)
-        form.values |= {"public": "yes", "number": numbers[0] if numbers else ""}
+        form.values["number"] = numbers[0] if numbers else ""
         return await _show_new(visit, flavor, phone_type, form, numbers)
     search = visit.query("search", 100).strip()
     found = families(visit.site, visit.actor, search)
@@ -105,6 +106,8 @@ async def edit(visit: Visit) -> web.Response:
     if extension.public:
         form.values["public"] = "yes"
     schema.fill(form, schema.inputs_of(flavor.EXTRA_FIELDS), extension.extra_fields)
+    if mac := form[f"{schema.ROOT}.mac"]:
+        form.values[f"{schema.ROOT}.mac"] = written(mac)
     for slot in await extension_media.slots(visit.site, extension):
         if slot.media is not None:
             form.values[f"media.{slot.key}"] = str(slot.media.id)

@@ -1,5 +1,6 @@
 """My media: sounds and pictures for one's phones."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -44,7 +45,7 @@ async def list_media(visit: Visit) -> web.Response:
     return await _show(visit, Form())
 
 
-@pages.post("/media")
+@pages.post("/media", upload=True)
 async def upload(visit: Visit) -> web.Response:
     """Take a file from a form; with scripts it goes to the API, which takes large ones too."""
     form = await visit.form()
@@ -56,6 +57,9 @@ async def upload(visit: Visit) -> web.Response:
         await media.upload(visit.site, visit.actor, name[:100], _pieces(given.file))
     except MuruError as error:
         return await _show(visit, form.take(error))
+    finally:
+        if isinstance(given, FileField):
+            given.file.close()
     return visit.redirect("/media", flash=_("Uploaded."))
 
 
@@ -83,7 +87,7 @@ async def rename(visit: Visit) -> web.Response:
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := file.read(_PIECE):  # a small one: it is in memory
+    while piece := await asyncio.to_thread(file.read, _PIECE):
         yield piece
 
 

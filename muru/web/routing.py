@@ -118,8 +118,11 @@ class Route:
     path: str
     page: Page
     access: Access
+    upload: bool = False  # a file comes with the form, as large as media may be
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.upload:
+            request = await _with_room(request)
         if self.method == "POST":
             request[_FORM] = await forms.read(request)  # with its CSRF token checked
         visit = await identify(request)
@@ -139,15 +142,27 @@ class Pages:
     def get(self, path: str, *, access: Access = "user") -> Callable[[Page], Page]:
         return self._declare("GET", path, access)
 
-    def post(self, path: str, *, access: Access = "user") -> Callable[[Page], Page]:
-        return self._declare("POST", path, access)
+    def post(
+        self, path: str, *, access: Access = "user", upload: bool = False
+    ) -> Callable[[Page], Page]:
+        return self._declare("POST", path, access, upload=upload)
 
-    def _declare(self, method: str, path: str, access: Access) -> Callable[[Page], Page]:
+    def _declare(
+        self, method: str, path: str, access: Access, *, upload: bool = False
+    ) -> Callable[[Page], Page]:
         def declare(page: Page) -> Page:
-            self.routes.append(Route(method, path, page, access))
+            self.routes.append(Route(method, path, page, access, upload))
             return page
 
         return declare
+
+
+async def _with_room(request: web.Request) -> web.Request:
+    """Return *request* as one that may be as large as media are, if somebody known sends it."""
+    if not (await identify(request)).logged_in:
+        raise Unauthenticated("Log in first.")
+    most = (request.config_dict[SITE].settings.media_max_mb + 1) * 2**20
+    return request.clone(client_max_size=most)
 
 
 async def identify(request: web.Request) -> Visit:
