@@ -10,9 +10,12 @@ value is put in, and have the context "told".
 
 import argparse
 import ast
+import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -20,6 +23,8 @@ from babel.messages.pofile import read_po, write_po
 
 import muru
 from muru import errors
+from muru.services import resync
+from muru.services.causes import CAUSES
 from muru.web.language import LANGUAGES, TOLD, catalogue_file
 
 ROOT = Path(__file__).parent.parent
@@ -32,11 +37,14 @@ KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
 # Where errors are raised whose text people read on pages, and where such text is returned.
 RAISING = ["muru/services", "muru/web", "muru/flavor.py", "muru/registry.py", "muru/api"]
 RETURNING = ["muru/errors.py", "muru/api/problems.py"]
-ERRORS = {"problem"} | {
+ERRORS = {"problem", "Fault"} | {
     name
     for name, each in vars(errors).items()
     if isinstance(each, type) and issubclass(each, errors.MuruError)
 }
+
+# What flavors tell people of what they offer, by the names of the classes and arguments.
+OFFERED = {"Field": {"title", "description"}, "MediaDescriptor": {"label"}, "Link": {"hint"}}
 
 # What pydantic says of what was filled in, where muru does not say it itself.
 PYDANTIC = [
@@ -71,7 +79,7 @@ def extract() -> Catalog:
     found = extract_from_dir(WEB, SOURCES, OPTIONS, KEYWORDS)
     for _file, _line, message, _comments, _context in found:
         catalogue.add(message)
-    for text in [*told(), *PYDANTIC]:
+    for text in [*told(), *offered(), *causes(), *PYDANTIC]:
         catalogue.add(text, context=TOLD)
     return catalogue
 
@@ -88,6 +96,29 @@ def told() -> Iterator[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Return) and node.value and " " in (text := text_of(node.value)):
                 yield text
+
+
+def offered() -> Iterator[str]:
+    """Yield what flavors call their fields, media and links."""
+    for path in [ROOT / "muru/flavor.py", *sorted((ROOT / "flavors").glob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (name := getattr(node.func, "id", "")) in OFFERED:
+                given = [each.value for each in node.keywords if each.arg in OFFERED[name]]
+                if name == "Link":
+                    given += node.args[:1]
+                yield from filter(None, map(text_of, given))
+
+
+def causes() -> Iterator[str]:
+    """Yield why phones do not work, and how far they come, as their owners read it."""
+    yield from (resync.Resync("", state).text for state in get_args(resync.State))
+    for cause in CAUSES.values():
+        names = dict.fromkeys(re.findall(r"\{\w+\}", cause.text))
+        yield functools.reduce(
+            lambda text, name: text.replace(name[1], f"{{{name[0]}}}"),
+            enumerate(names),
+            cause.text,
+        )
 
 
 def told_in(tree: ast.Module) -> Iterator[ast.expr]:
