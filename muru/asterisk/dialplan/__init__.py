@@ -24,6 +24,9 @@ SELFTEST = "muru-selftest"
 #: phone itself would, and says so if there is no such.
 WEB = "muru-web"
 
+#: The subroutine that leaves in ``contacts`` where the phones of an account are, for Dial.
+CONTACTS = "muru-contacts"
+
 #: The context of call groups: an extension for each, and what rings their members.
 GROUP = "muru-group"
 
