@@ -55,6 +55,7 @@ from muru.keys import (
     JOBS,
     LOGIN_LIMITER,
     METRICS,
+    OVERVIEW,
     REGISTRATIONS,
     RESYNCS,
     SECURITY,
@@ -70,6 +71,7 @@ from muru.services.calls import Calls
 from muru.services.diagnosis import Sources
 from muru.services.history import History
 from muru.services.media import tidy as tidy_media
+from muru.services.overview import Overview
 from muru.services.reconcile import reconcile, remove_orphan_contacts
 from muru.services.registrations import Feed
 from muru.services.resync import Resyncs
@@ -130,6 +132,7 @@ def _add_followers(app: web.Application) -> None:
     app[USER_AGENTS] = UserAgents(site.registry)
     app[FEED] = Feed(tracker, site.database, registrations.writer(app[USER_AGENTS]))
     app[HISTORY] = History(site.database, tracker, days=site.settings.history_days)
+    app[OVERVIEW] = Overview(site, tracker)
 
     async def end_streams(_: web.Application) -> None:
         app[FEED].close()

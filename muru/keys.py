@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from muru.services.calls import Calls
     from muru.services.diagnosis import Sources
     from muru.services.history import History
+    from muru.services.overview import Overview
     from muru.services.registrations import Feed
     from muru.services.resync import Resyncs
     from muru.services.selftest import SelfTests
@@ -35,6 +36,7 @@ REGISTRATIONS: web.AppKey["Registrations"] = web.AppKey("muru.registrations")
 USER_AGENTS: web.AppKey["UserAgents"] = web.AppKey("muru.user_agents")
 FEED: web.AppKey["Feed"] = web.AppKey("muru.feed")
 HISTORY: web.AppKey["History"] = web.AppKey("muru.history")
+OVERVIEW: web.AppKey["Overview"] = web.AppKey("muru.overview")
 JOBS: web.AppKey["Jobs"] = web.AppKey("muru.jobs")
 LOGIN_LIMITER: web.AppKey["LoginLimiter"] = web.AppKey("muru.login_limiter")
 ENGINE: web.AppKey["Engine"] = web.AppKey("muru.provisioning")

@@ -37,7 +37,8 @@ PNP_PORT = 5060  # of SIP plug and play; phones know no other
 TAKEN_PATHS = frozenset(
     {
         *("api", "metrics", "static"),
-        *("account", "login", "logout", "media", "pages", "phones", "preferences", "register"),
+        *("account", "login", "logout", "media", "operator", "pages"),
+        *("phones", "preferences", "register"),
     }
 )
 
@@ -349,6 +350,20 @@ def load(**overrides: object) -> Settings:
         if not faults:
             return settings
     raise SettingsError(faults)
+
+
+def source_of(settings: Settings, name: str) -> str:
+    """Tell where a setting comes from: ``environment``, ``.env``, ``start`` or ``default``."""
+    if name not in settings.model_fields_set:
+        return "default"
+    written = (PREFIX + name).upper()
+    if any(each.upper() == written for each in os.environ):
+        return "environment"
+    try:
+        in_file = {each.upper() for each in _names_given(_env_file())}
+    except SettingsError:
+        in_file = set()
+    return ".env" if written in in_file else "start"
 
 
 def _env_file() -> Path | None:

@@ -20,6 +20,7 @@ from muru.web import (
     documents,
     language,
     media,
+    operator,
     phones,
     session,
     start,
@@ -27,7 +28,7 @@ from muru.web import (
 from muru.web.markdown import PagesFolder
 from muru.web.routing import Visit
 
-_MODULES = (start, documents, account, adding, connecting, phones, media)
+_MODULES = (start, documents, account, adding, connecting, phones, media, *operator.MODULES)
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"

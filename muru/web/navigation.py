@@ -27,6 +27,8 @@ def entries(actor: Actor, path: str) -> list[Entry]:
     if actor.user_id is not None:
         shown.append(("/phones", "phone", _("My phones")))
         shown.append(("/media", "media", _("My media")))
+    if actor.is_admin:
+        shown.append(("/operator", "pulse", _("Operation")))
     if actor.user_id is not None:
         shown.append(("/account", "person", _("My account")))
     else:

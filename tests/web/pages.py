@@ -103,12 +103,30 @@ PAGES = [
     Shown("account-admin", "/account", "root"),
     Shown("account-delete", "/account/delete", "alice"),
     Shown("account-delete-empty", "/account/delete", "bob"),
+    Shown("operator", "/operator", "root"),
+    Shown("operator-extensions", "/operator/extensions", "root"),
+    Shown("operator-extensions-none", "/operator/extensions?search=nobody&state=missing", "root"),
+    Shown("operator-import", "/operator/extensions/import", "root"),
+    Shown("operator-users", "/operator/users", "root"),
+    Shown("operator-user", "/operator/users/alice", "root"),
+    Shown("operator-invites", "/operator/invites", "root"),
+    Shown("operator-cards", "/operator/invites/cards", "root"),
+    Shown("operator-devices", "/operator/devices", "root"),
+    Shown("operator-calls", "/operator/calls", "root"),
+    Shown("operator-security", "/operator/security", "root"),
+    Shown("operator-flavors", "/operator/flavors", "root"),
+    Shown("operator-log", "/operator/log", "root"),
+    Shown("operator-settings", "/operator/settings", "root"),
+    Shown("operator-audit", "/operator/audit", "root"),
+    Shown("operator-refused", "/operator", "alice", status=403),
 ]
 
 
 async def populate(world: World) -> None:
     """Let the people there are have phones, and the operator some pages."""
     await world.root.post("/users", {"username": "bob", "password": PASSWORD}, status=201)
+    for note in ("for the crew", NAMES[0]):
+        await world.root.post("/invites", {"note": note, "max_uses": 2}, status=201)
     for name in NAMES:
         body = {"type": "SIP", "name": name[:40], "public": True, "info": f"near {name}"[:60]}
         await world.alice.post("/extensions", body, status=201)
