@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -86,7 +86,7 @@ async def rename(visit: Visit) -> web.Response:
     return visit.redirect("/media", flash=_("Saved."))
 
 
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(file.read, _PIECE):
         yield piece
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, expect
 
 from tests import sip
 from tests.conftest import PASSWORD, Stack, StartStack, World, configured
@@ -141,7 +141,7 @@ async def test_media_are_uploaded(world: World, visitor: Visitor, open_window: O
 
     window = await open_window(PHONE, user="alice", java_script_enabled=False)
     page = window.page
-    file = {"name": "pixel.png", "mimeType": "image/png", "buffer": PIXEL}
+    file: FilePayload = {"name": "pixel.png", "mimeType": "image/png", "buffer": PIXEL}
     await window.open("/media")
     await page.locator("[type=file]").set_input_files([file])
     await page.get_by_role("button", name="Upload").click()
@@ -229,6 +229,26 @@ async def test_snom_boots_and_the_page_follows(browser: Browser, stack: Stack) -
             await _told(page, "The phone is registered.").wait_for()
             await page.get_by_role("link", name="To this phone").click()
             await page.get_by_role("cell", name="snomD785-0004137F0001.htm").wait_for()
+            await page.get_by_role("button", name="Have it fetch").click()
+            await page.get_by_text("The phone has its new configuration").wait_for()
+
+
+async def test_new_phone_is_taken(browser: Browser, stack: Stack) -> None:
+    """A phone that nobody has yet rings to be told apart, and is taken."""
+    await stack.alice.post("/extensions", {"type": "Snom D785", "name": "New", "number": "4002"})
+    base = str(stack.nobody.client.make_url("/telephoning/snom/"))
+    async with windows(browser, stack) as open_one, SnomPhone(MAC, "D785", base) as phone:
+        window = await open_one(PHONE, user="alice")
+        page = window.page
+        await phone.boot()
+        assert await phone.register() == [200]
+        await window.open("/phones/4002/connect")
+        await page.get_by_role("button", name="Make it ring").click()
+        await page.get_by_text("It rings now.").wait_for()
+        await page.get_by_role("button", name="This is mine").click()
+        await page.get_by_text("This phone is yours now").wait_for()
+        await _told(page, "The phone is registered.").wait_for()
+        assert window.faults == []
 
 
 async def test_pages_work_without_scripts(browser: Browser, stack: Stack) -> None:
