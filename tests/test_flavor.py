@@ -550,11 +550,11 @@ async def fetch(world: World, method: str, path: str) -> tuple[int, str]:
 
 async def test_routes_are_served_under_the_class_name(start_with: Start) -> None:
     """Each kind of handler answers below the name of the class in lower case, to anybody."""
-    world = await start_with({"telephoning_prefix": "phones"}, lamp=ROUTES)
+    world = await start_with({"telephoning_prefix": "telephones"}, lamp=ROUTES)
     Path("ringtone.txt").write_text("ding")  # noqa: ASYNC240  # as good as in a fixture
 
     assert [
-        await fetch(world, method, f"/phones/api/{path}")
+        await fetch(world, method, f"/telephones/api/{path}")
         for method, path in [
             ("POST", ""),
             ("GET", "plain"),
@@ -566,7 +566,7 @@ async def test_routes_are_served_under_the_class_name(start_with: Start) -> None
         ]
     ] == [
         (200, "null"),
-        (200, '{"path": "/phones/api/plain"}'),
+        (200, '{"path": "/telephones/api/plain"}'),
         (200, '["a", "list"]'),
         (200, "seen"),
         (203, "000413"),

@@ -232,7 +232,14 @@ async def test_phonebook_is_open(world: World) -> None:
 
     assert book == {
         "items": [
-            {"number": "1001", "name": "Desk", "info": "", "location": None, "registered": False}
+            {
+                "number": "1001",
+                "name": "Desk",
+                "group": False,
+                "info": "",
+                "location": None,
+                "registered": False,
+            }
         ],
         "total": 1,
     }
@@ -329,7 +336,9 @@ async def test_no_get_changes_anything(world: World, settings: Settings) -> None
                 url = path.format(**values, name=name)
                 headers = {"Authorization": f"Bearer {api.token}"} if api.token else {}
                 async with api.client.get(url, headers=headers) as response:
-                    assert response.status in {200, 401, 403}, url
+                    # Who is in a conference is for Asterisk to tell, which is away.
+                    away = {503} if url.endswith("/participants") else set()
+                    assert response.status in {200, 401, 403} | away, url
 
     assert dump(settings) == before
 
