@@ -43,7 +43,7 @@ FOR_FLAVORS = {
         "muru.asterisk.escape",  # a name becomes a caller id in one place
         "muru.db",  # realtime.replace
         "muru.db.realtime",  # the rows of an account
-    }
+    },
 }
 
 # What the API may take from SQLAlchemy. It asks services for data, not the database.

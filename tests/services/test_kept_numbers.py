@@ -25,8 +25,8 @@ async def other(any_site: Site) -> Actor:
     return Actor(user.id, user.username, is_admin=False)
 
 
-async def create(site: Site, actor: Actor, number: str = "2001", **more: str) -> None:
-    await extensions.create_extension(site, actor, NewExtension("SIP", "Desk", number, **more))
+async def create(site: Site, actor: Actor, number: str = "2001", owner: str | None = None) -> None:
+    await extensions.create_extension(site, actor, NewExtension("SIP", "Desk", number, owner=owner))
 
 
 async def give_up(site: Site, actor: Actor, number: str = "2001") -> None:

@@ -144,8 +144,9 @@ def _variable(name: str) -> str:
     return name
 
 
+_PART = r"[\w+-](?:[\w.+ -]*[\w.+-])?"  # no hidden file, and no way up
 #: A sound below Asterisk's folder of sounds, or in one that the operator names in full.
-SOUND_PATTERN = r"/?[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*"
+SOUND_PATTERN = rf"/?{_PART}(?:/{_PART})*"
 
 NAME_PATTERN = r"[A-Za-z0-9_-]{1,40}"
 

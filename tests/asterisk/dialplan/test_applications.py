@@ -82,6 +82,7 @@ def test_long_text(piece: str) -> None:
     ("app", "appdata", "expected"),
     [
         ("playback", "hello-world", media.Playback(filenames=("hello-world",))),
+        ("Playback", "/my data/µ/x", media.Playback(filenames=("/my data/µ/x",))),
         ("Dial", '"PJSIP/2001",20', media.Dial(technology_resource=("PJSIP/2001",), timeout=20)),
         ("Dial", "PJSIP/2001,,g", media.Dial(technology_resource=("PJSIP/2001",), options="g")),
         ("Background", "a&b,m", media.BackGround(filenames=("a", "b"), options="m")),
@@ -150,6 +151,7 @@ def test_assemble(application: AsteriskApplication, appdata: str) -> None:
         {"app": "SayDigits", "digits": "${X}"},
         {"app": "Playback", "filenames": ["../../etc/passwd"]},
         {"app": "Playback", "filenames": ["a&b"]},
+        {"app": "Playback", "filenames": ["a "]},
         {"app": "Playback", "filenames": ["http://example.org/x"]},
         {"app": "Playback", "filenames": []},
         {"app": "Record", "filename": "/etc/x"},
