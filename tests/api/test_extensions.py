@@ -329,17 +329,17 @@ async def test_no_get_changes_anything(world: World, settings: Settings) -> None
     paths = (await world.nobody.get("/openapi.json"))["paths"]
     before = dump(settings)
 
-    for path, operations in paths.items():
-        if "get" in operations:
-            for api in (world.nobody, world.alice, world.root):
-                name = "moh.wav" if "byextension" in path else medium
-                url = path.format(**values, name=name)
-                headers = {"Authorization": f"Bearer {api.token}"} if api.token else {}
-                async with api.client.get(url, headers=headers) as response:
-                    # Who is in a conference is for Asterisk to tell, which is away.
-                    away = {503} if url.endswith("/participants") else set()
-                    assert response.status in {200, 401, 403} | away, url
+    gets = [path.format(**values) for path, each in paths.items() if "get" in each]
+    served = 0
+    for url in gets:
+        for api in (world.nobody, world.alice, world.root):
+            headers = {"Authorization": f"Bearer {api.token}"} if api.token else {}
+            async with api.client.get(url, headers=headers) as response:
+                # Some ask for what is not there, or ask Asterisk, which is away.
+                assert response.status in {200, 401, 403, 404, 503}, url
+                served += response.status == 200
 
+    assert served > len(gets)
     assert dump(settings) == before
 
 
