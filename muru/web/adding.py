@@ -126,7 +126,7 @@ async def change(visit: Visit) -> web.Response:
         info=form["info"],
         public="public" in form,
         extra_fields=schema.read(form, inputs),
-        media=_chosen(form, flavor.media_for(form["type"] or extension.type)),
+        media=_chosen(form, flavor.media_for(_type_of(form, flavor, extension))),
     )
     try:
         await extensions.change_extension(visit.site, visit.actor, extension.number, changes)
@@ -134,6 +134,11 @@ async def change(visit: Visit) -> web.Response:
         _take(form, error, inputs)
         return await _show_edit(visit, extension, flavor, form)
     return visit.redirect(f"/phones/{extension.number}", flash=_("Saved."))
+
+
+def _type_of(form: Form, flavor: PhoneFlavor, extension: Extension) -> str:
+    """Return the type that *extension* is to have; that it has if what was sent is none of them."""
+    return form["type"] if form["type"] in flavor.PHONE_TYPES else extension.type
 
 
 def _flavor(visit: Visit, phone_type: str) -> PhoneFlavor:
