@@ -158,6 +158,19 @@ async def test_nobody_there(group_stack: Stack) -> None:
         await stack.alice.delete(f"/extensions/{GROUP}")
 
 
+async def test_caller_is_not_rung(group_stack: Stack) -> None:
+    """Who calls a group that they are in themselves rings the others alone."""
+    stack = group_stack
+    anna, ben = await phones(stack, "2001", "2002")
+    await group(stack.alice, "2001", "2002", number="2101")
+    await group(stack.alice, "2101")
+    async with anna, ben:
+        await registered(stack, 2)
+        assert (await sip.call(stack.sip_server, *anna.account, GROUP)).status == 200
+        assert [each.method for each in anna.requests if each.method == "INVITE"] == []
+        await ben.request()
+
+
 async def test_nobody_answers(group_stack: Stack) -> None:
     """After its seconds a group stops to ring."""
     stack = group_stack
