@@ -1,6 +1,7 @@
 """Extensions, phone types and the phonebook over the API."""
 
 import asyncio
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -329,7 +330,11 @@ async def test_no_get_changes_anything(world: World, settings: Settings) -> None
     paths = (await world.nobody.get("/openapi.json"))["paths"]
     before = dump(settings)
 
-    gets = [path.format(**values) for path, each in paths.items() if "get" in each]
+    gets = [
+        re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], "none")), path)
+        for path, operations in paths.items()
+        if "get" in operations
+    ]
     served = 0
     for url in gets:
         for api in (world.nobody, world.alice, world.root):
