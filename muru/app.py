@@ -23,6 +23,7 @@ from muru.api import (
     local,
     media,
     openapi,
+    pages,
     provisioning,
     registrations,
     system,
@@ -87,7 +88,7 @@ _log = logging.getLogger(__name__)
 
 _MODULES = (
     *(auth, users, extensions, groups, media, provisioning, devices, registrations),
-    *(dialplan, diagnosis, diagnostics, system),
+    *(dialplan, diagnosis, diagnostics, pages, system),
 )
 _TIDY_JOB, _TIDY_INTERVAL = "muru tidy", 300.0
 _SYNC_JOB = "muru sync"  # with a space: the jobs of flavors are named after classes
