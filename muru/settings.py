@@ -37,7 +37,7 @@ PNP_PORT = 5060  # of SIP plug and play; phones know no other
 TAKEN_PATHS = frozenset(
     {
         *("api", "metrics", "static"),
-        *("account", "login", "logout", "media", "operator", "pages"),
+        *("account", "login", "logout", "map", "media", "operator", "pages"),
         *("phones", "preferences", "register"),
     }
 )
@@ -123,6 +123,15 @@ def _zone(name: str) -> str:
         close = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
         raise ValueError("no time zone" + (f"; did you mean {close[0]}?" if close else ""))
     return name
+
+
+def _map_corners(bounds: list[float]) -> list[float]:
+    if len(bounds) != 4:
+        raise ValueError("write four numbers: the south, west, north and east of the picture")
+    south, west, north, east = bounds
+    if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
+        raise ValueError("south must be below north (-90 to 90), west below east (-180 to 180)")
+    return bounds
 
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
@@ -233,6 +242,8 @@ class Settings(BaseSettings):
 
     # Pages
     pages_path: Path | None = None
+    map_image: Path | None = None
+    map_bounds: Annotated[JsonList[float], AfterValidator(_map_corners)] = [0, 0, 1, 1]
 
     # What phones are told
     site_name: str = Field("µURU", min_length=1, max_length=40)

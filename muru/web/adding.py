@@ -11,12 +11,13 @@ from muru.errors import Conflict, Forbidden, Invalid, MuruError, NotFound
 from muru.flavor import MediaDescriptor, PhoneFlavor
 from muru.provisioning.mac import written
 from muru.services import extension_media, extensions, media
-from muru.services.extensions import ExtensionChange, NewExtension
+from muru.services.extensions import UNSET, ExtensionChange, NewExtension
 from muru.services.site import Actor
-from muru.web import schema
+from muru.web import places, schema
 from muru.web.forms import Form
 from muru.web.kinds import families, kind_of
 from muru.web.language import _, told
+from muru.web.plan import Plan
 from muru.web.routing import Pages, Visit
 
 pages = Pages()
@@ -108,6 +109,7 @@ async def edit(visit: Visit) -> web.Response:
     schema.fill(form, schema.inputs_of(flavor.EXTRA_FIELDS), extension.extra_fields)
     if mac := form[f"{schema.ROOT}.mac"]:
         form.values[f"{schema.ROOT}.mac"] = written(mac)
+    places.fill(form, extension)
     for slot in await extension_media.slots(visit.site, extension):
         if slot.media is not None:
             form.values[f"media.{slot.key}"] = str(slot.media.id)
@@ -120,15 +122,16 @@ async def change(visit: Visit) -> web.Response:
     flavor = visit.site.registry.require_type(extension.type)
     form = await visit.form()
     inputs = schema.inputs_of(flavor.EXTRA_FIELDS)
-    changes = ExtensionChange(
-        type=form["type"] or extension.type,
-        name=form["name"],
-        info=form["info"],
-        public="public" in form,
-        extra_fields=schema.read(form, inputs),
-        media=_chosen(form, flavor.media_for(_type_of(form, flavor, extension))),
-    )
     try:
+        changes = ExtensionChange(
+            type=form["type"] or extension.type,
+            name=form["name"],
+            info=form["info"],
+            public="public" in form,
+            location=places.read(form) if places.LAT in form else UNSET,
+            extra_fields=schema.read(form, inputs),
+            media=_chosen(form, flavor.media_for(_type_of(form, flavor, extension))),
+        )
         await extensions.change_extension(visit.site, visit.actor, extension.number, changes)
     except MuruError as error:
         _take(form, error, inputs)
@@ -186,7 +189,14 @@ async def _show_edit(
 ) -> web.Response:
     types = [(each, each) for each in flavor.PHONE_TYPES]
     return await _show(
-        visit, "phone_edit.html", flavor, extension.type, form, extension=extension, types=types
+        visit,
+        "phone_edit.html",
+        flavor,
+        extension.type,
+        form,
+        extension=extension,
+        types=types,
+        plan=Plan.of(visit.site.settings),
     )
 
 

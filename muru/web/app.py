@@ -22,13 +22,14 @@ from muru.web import (
     media,
     operator,
     phones,
+    places,
     session,
     start,
 )
 from muru.web.markdown import PagesFolder
 from muru.web.routing import Visit
 
-_MODULES = (start, documents, account, adding, connecting, phones, media, *operator.MODULES)
+_MODULES = (start, documents, places, account, adding, connecting, phones, media, *operator.MODULES)
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"
@@ -108,7 +109,8 @@ async def as_pages(request: web.Request, handler: Handler) -> web.StreamResponse
         response = redirect
     if response.content_type == "application/problem+json" and _is_browser(request):
         response = await _error_page(request, response)
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
     if request.path.startswith("/static/") and response.status < HTTPStatus.BAD_REQUEST:
         response.headers["Cache-Control"] = _FOREVER
     else:

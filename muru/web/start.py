@@ -41,6 +41,7 @@ async def show_start(visit: Visit) -> web.Response:
         search=search,
         offset=offset,
         page_size=PAGE_SIZE,
+        has_map=visit.site.settings.map_image is not None,
     )
 
 

@@ -3,7 +3,9 @@
 A new page is listed here: it is then looked at in every test of looks, and in ``make screenshots``.
 """
 
+import shutil
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,11 @@ The **help desk** is at <script>alert(1)</script> the entrance, number [4223](te
 ABOUT_DE = ABOUT.replace("How to reach us", "So erreicht ihr uns")
 
 
+PLAN = Path(__file__).parent / "plan.svg"
+SPOTS = [
+    {"lat": lat, "lng": lng} for lat, lng in ((0.73, 0.2), (0.72, 0.5), (0.68, 0.8), (0.24, 0.6))
+]
+
 #: The flavors of the phones that there are.
 FLAVORS = ["sip", "dummy", "snom", "softphone", "callgroup"]
 
@@ -55,7 +62,7 @@ PHONES: list[dict[str, Any]] = [
             "keys": [{"number": "2000", "label": "Kitchen"}, {"number": "2001"}],
         },
     },
-    {"number": "4712", "type": "SIP", "name": "Anna"},
+    {"number": "4712", "type": "SIP", "name": "Anna", "location": {"lat": 0.4, "lng": 0.15}},
     {"number": "4713", "type": "Linphone", "name": "Anna on the road"},
     {"number": "4714", "type": "Call group", "name": "Everybody"},
     {"number": "4715", "type": "Snom D735", "name": "Workshop"},
@@ -77,6 +84,7 @@ PAGES = [
     Shown("start-found", "/?search=heaven"),
     Shown("start-nobody", "/?search=nobody+has+this+name"),
     Shown("document", "/pages/about"),
+    Shown("map", "/map"),
     Shown("login", "/login"),
     Shown("register", "/register?invite=abc"),
     Shown("nothing", "/nothing", status=404),
@@ -89,6 +97,7 @@ PAGES = [
     Shown("phone-add-snom", "/phones/add?type=Snom+D785", "alice"),
     Shown("phone-add-group", "/phones/add?type=Call+group", "alice"),
     Shown("phone-edit", "/phones/4711/edit", "alice"),
+    Shown("phone-edit-placed", "/phones/4712/edit", "alice"),
     Shown("phone", "/phones/4711", "alice"),
     Shown("phone-number", "/phones/4714", "alice"),
     Shown("phone-delete", "/phones/4711/delete", "alice"),
@@ -127,13 +136,21 @@ async def populate(world: World) -> None:
     await world.root.post("/users", {"username": "bob", "password": PASSWORD}, status=201)
     for note in ("for the crew", NAMES[0]):
         await world.root.post("/invites", {"note": note, "max_uses": 2}, status=201)
-    for name in NAMES:
-        body = {"type": "SIP", "name": name[:40], "public": True, "info": f"near {name}"[:60]}
+    for name, location in zip_longest(NAMES, SPOTS):
+        body = {
+            "type": "SIP",
+            "name": name[:40],
+            "public": True,
+            "info": f"near {name}"[:60],
+            "location": location,
+        }
         await world.alice.post("/extensions", body, status=201)
     if world.site.registry.for_type("Snom D785"):
         for phone in PHONES:
             await world.alice.post("/extensions", phone, status=201)
         await _upload(world, "picture.png", PIXEL)
+    if (plan := world.site.settings.map_image) is not None:
+        shutil.copy(PLAN, plan)
     if (folder := world.site.settings.pages_path) is not None:
         write_pages(folder)
 

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 ONLY = os.environ.get("PAGES", "").split()  # names of pages; all if empty
 
 
-@configured(pages_path="pages", enabled_phone_flavors=FLAVORS)
+@configured(pages_path="pages", map_image="plan.svg", enabled_phone_flavors=FLAVORS)
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 async def test_pictures(world: World, open_window: OpenWindow, look: Look) -> None:
     """There is a picture of each page."""

@@ -12,7 +12,7 @@ from tests.web.pages import FLAVORS, PAGES, populate
 WITH_AXE = LOOKS[1:3]
 
 
-@configured(pages_path="pages", enabled_phone_flavors=FLAVORS)
+@configured(pages_path="pages", map_image="plan.svg", enabled_phone_flavors=FLAVORS)
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 async def test_page_is_right(world: World, open_window: OpenWindow, look: Look) -> None:
     """Each page fits the screen, asks nobody else, logs no error, passes axe, whatever is shown."""
