@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, FilePayload, Locator, Page, expect
 
+from muru.keys import ARI
+from muru.services import selftest
 from tests import sip
 from tests.conftest import PASSWORD, Stack, StartStack, World, configured
 from tests.flavors.phones.snom import SnomPhone
@@ -99,6 +101,32 @@ async def test_phone_is_changed_and_deleted(world: World, visitor: Visitor) -> N
     answer = await visitor.submit("/phones/4711/delete", "/phones/4711/delete")
     assert "4711 is gone." in answer.seen
     await world.alice.get("/extensions/4711", status=404)
+
+
+@configured(enabled_phone_flavors=FLAVORS)
+async def test_actions_say_why_they_did_nothing(world: World, visitor: Visitor) -> None:
+    """What cannot be done at the moment is told on the page that one came from."""
+    await populate(world)
+    await visitor.log_in()
+    password = (await world.alice.get("/extensions/4711"))["sip"]["password"]
+
+    for action, fields, said in (
+        ("selftest", {}, "No phone of this extension is registered at the moment."),
+        ("resync", {}, "The phone is not registered, so nothing reaches it."),
+        ("call", {"to": "*#"}, "This is no number."),
+        ("claim", {"mac": "001122334455", "do": "ring"}, "No phone with the address"),
+        ("reopen", {}, "The next phone that asks with this MAC address"),
+        ("password", {}, "There is a new password."),
+    ):
+        form = (await visitor.get("/account")).form("/logout")
+        answer = await visitor.request("POST", f"/phones/4711/{action}", data={**form, **fields})
+        assert (answer.status, answer.url.parts[2]) == (200, "4711")
+        assert said in answer.seen, action
+    assert (await world.alice.get("/extensions/4711"))["sip"]["password"] != password
+
+    odd = {"name": "Info desk", "type": "Linphone"}
+    answer = await visitor.submit("/phones/4711/edit", "/phones/4711/edit", **odd)
+    assert (answer.status, "choose one of Snom 300" in answer.seen) == (422, True)
 
 
 @configured(enabled_phone_flavors=FLAVORS)
@@ -248,6 +276,29 @@ async def test_new_phone_is_taken(browser: Browser, stack: Stack) -> None:
         await page.get_by_role("button", name="This is mine").click()
         await page.get_by_text("This phone is yours now").wait_for()
         await _told(page, "The phone is registered.").wait_for()
+        assert window.faults == []
+
+
+async def test_phone_is_tested_from_the_page(
+    browser: Browser, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phone rings; whoever answers and presses a key reads that it works."""
+    monkeypatch.setattr(selftest, "_ECHO_SECONDS", 1.5)
+    assert await stack.app[ARI].wait_connected(10)
+    created = await stack.alice.post("/extensions", {"type": "SIP", "name": "A", "number": "4000"})
+    account = "4000", created["sip"]["password"]
+    async with (
+        windows(browser, stack) as open_one,
+        sip.Phone(stack.sip_server, *account, codecs=["alaw"], auto_answer=True) as phone,
+    ):
+        window = await open_one(PHONE, user="alice")
+        await window.open("/phones/4000/connect")
+        test = window.page.get_by_role("button", name="Let it ring and test it")
+        await test.click(no_wait_after=True)
+        await phone.established(within=15)
+        await phone.command("sndcode", "1")
+        await window.page.get_by_text("The test went well").wait_for(timeout=20_000)
+        await _told(window.page, "It works.").wait_for()
         assert window.faults == []
 
 
