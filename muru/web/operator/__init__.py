@@ -8,6 +8,7 @@ from muru.web.operator import (
     accounts,
     calls,
     devices,
+    dialplan,
     extensions,
     importing,
     invites,
@@ -15,4 +16,4 @@ from muru.web.operator import (
     state,
 )
 
-MODULES = (overview, extensions, importing, accounts, invites, devices, calls, state)
+MODULES = (overview, extensions, dialplan, importing, accounts, invites, devices, calls, state)

@@ -24,6 +24,7 @@ def places() -> list[Place]:
     return [
         Place("/operator", "pulse", _("Overview")),
         Place("/operator/extensions", "phone", _("Extensions")),
+        Place("/operator/dialplan", "ring", _("Own numbers")),
         Place("/operator/users", "person", _("People")),
         Place("/operator/invites", "ticket", _("Invites")),
         Place("/operator/devices", "app", _("Devices")),
@@ -46,8 +47,6 @@ def show(visit: Visit, template: str, /, **context: Any) -> web.Response:
 
 def failed(visit: Visit, path: str, error: MuruError) -> web.Response:
     """Lead back to *path*, and tell there what went wrong."""
-    if isinstance(error, MuruError) and error.status == 401:
-        raise error
     return visit.redirect(path, flash=told(error.public), kind="error")
 
 

@@ -9,6 +9,11 @@ for (const part of document.querySelectorAll("[data-keep]")) {
   }, Number(part.dataset.keep) * 1000);
 }
 
+// On a small screen the menu of these pages is wider than that: show where one is.
+const places = document.querySelector(".places");
+const here = places.querySelector("[aria-current]");
+if (here) places.scrollLeft = here.offsetLeft - (places.clientWidth - here.offsetWidth) / 2;
+
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
   if (event.target.closest("[data-tick-all]")) {
