@@ -30,6 +30,25 @@ async def test_form_is_made_of_what_the_type_has(visitor: Visitor) -> None:
 
 
 @configured(enabled_phone_flavors=FLAVORS)
+async def test_connect_page_fits_the_phone(world: World, visitor: Visitor) -> None:
+    """Each kind is told what it needs: a URL, a token to dial, a QR code, or an account."""
+    await populate(world)
+    await world.alice.post("/extensions", {"type": "Other app", "name": "A", "number": "4716"})
+    await visitor.log_in()
+    token = (await world.alice.get("/extensions/4715"))["token"]
+    for number, told in (
+        ("4711", ("/telephoning/snom/k/", "Setting URL", "Or type everything in by hand")),
+        ("4712", ("Type this into the phone",)),
+        ("4713", ("Scan in Linphone", "linphone-config:", "<svg")),
+        ("4715", (token, "New phones that wait")),
+        ("4716", ("Type this into the phone",)),
+    ):
+        answer = await visitor.get(f"/phones/{number}/connect")
+        assert [each for each in told if each not in answer.text] == [], number
+    assert (await visitor.get("/phones/4714/connect")).path == "/phones/4714"  # a call group
+
+
+@configured(enabled_phone_flavors=FLAVORS)
 async def test_faults_are_at_their_fields_and_nothing_is_lost(
     world: World, visitor: Visitor
 ) -> None:
