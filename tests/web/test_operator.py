@@ -38,9 +38,9 @@ async def test_pages_are_for_administrators(world: World, visitor: Visitor) -> N
 
     assert "/operator" not in account.text
     for route in ROUTES:
-        path = route.path.replace("{username}", "alice")
+        parts = ["2001" if part.startswith("{") else part for part in route.path.split("/")]
         data = {"csrf_token": token} if route.method == "POST" else None
-        answer = await visitor.request(route.method, path, data=data)
+        answer = await visitor.request(route.method, "/".join(parts), data=data)
         assert answer.status == 403, route.path
     assert len(ROUTES) > 20
 
