@@ -39,8 +39,8 @@ types: dev ## check types only
 catalogue: dev ## bring new texts of the pages into the catalogues of translations
 	.venv/bin/python scripts/catalogue.py
 
-screenshots: test-parts dev ## take a picture of each page: make screenshots PAGES="start phones"
-	PAGES="$(PAGES)" .venv/bin/python -m pytest -q tests/web/screenshots.py
+screenshots: asterisk test-parts dev ## take a picture of each page: make screenshots PAGES="start readme"
+	PAGES="$(PAGES)" .venv/bin/python -m pytest -q tests/web/screenshots.py tests/web/readme_pictures.py
 
 asterisk: ## get Asterisk, unless the machine has version 20 or newer
 	@scripts/get-asterisk
