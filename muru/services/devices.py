@@ -12,7 +12,6 @@ from muru.db.models import (
     User,
     now,
 )
-from muru.db.realtime import batches
 from muru.errors import Forbidden, Invalid, NotFound
 from muru.provisioning import mac as macs
 from muru.services import audit, claims, lines, passwords
@@ -88,20 +87,6 @@ async def by_id(site: Site, device_id: int) -> Device | None:
     """Return a device with its lines, if it is still there."""
     async with site.database.read() as session:
         found: Device | None = await session.scalar(lines.loaded(Device.id == device_id))
-    return found
-
-
-async def devices_of(site: Site, numbers: list[str]) -> dict[str, int]:
-    """Return the ids of the devices of which extensions are lines, by number."""
-    found: dict[str, int] = {}
-    async with site.database.read() as session:
-        for chunk in batches(numbers):
-            rows = await session.execute(
-                select(Extension.number, DeviceLine.device_id)
-                .join(DeviceLine, DeviceLine.extension_id == Extension.id)
-                .where(Extension.number.in_(chunk))
-            )
-            found.update(dict(rows.all()))
     return found
 
 

@@ -372,9 +372,9 @@ async def test_operators_template(world: World) -> None:
     await write("<own>{{ lines[0].name }}</own>")
     assert (await ask(world, path))[1] == "<own>Anna</own>"
 
-    await write("<own>\n{{ lines[0].nmae }}</own>")
+    await write("<own>\n{{ lines[0].nothing }}</own>")
     status, text = await ask(world, path)
     assert (status, text) == (200, bundled)
     (fault,) = world.app[ENGINE].templates.faults.values()
     assert f"{file}:2:" in fault.reason
-    assert "nmae" in fault.reason
+    assert "nothing" in fault.reason

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from muru.db.models import Extension, Role
+from muru.db.models import Role
 from muru.errors import Forbidden, Invalid, NotFound
 from muru.provisioning.journal import Journal, Visit
 from muru.services import devices, extensions
@@ -196,16 +196,3 @@ async def test_first_use_at_once(any_site: Site) -> None:
     assert granted.count(True) == 1
     first = granted.index(True)
     assert (await device(any_site)).granted_to == f"192.0.2.{first}"
-
-
-async def test_devices_of(site: Site, alice: Actor, guest: Actor) -> None:
-    """By its number the device of an extension is found."""
-    del alice, guest
-    ids = {mac: (await device(site, mac)).id for mac in (MAC, OTHER)}
-
-    found = await devices.devices_of(site, ["2001", "2002", "2003", "2999"])
-
-    assert found == {"2001": ids[MAC], "2002": ids[OTHER], "2003": ids[MAC]}
-    unknown = Extension(id=999)
-    assert await devices.device_of(site, unknown) is None
-    assert await devices.by_id(site, 999) is None
