@@ -68,6 +68,32 @@ PHONES: list[dict[str, Any]] = [
     {"number": "4715", "type": "Snom D735", "name": "Workshop"},
 ]
 
+#: Own numbers; *9 is deleted again.
+OWN_NUMBERS: dict[str, list[dict[str, Any]]] = {
+    "100": [
+        {"application": {"app": "Answer"}},
+        {"label": "ask", "application": {"app": "Read", "variable": "PIN", "maxdigits": 4}},
+        {
+            "application": {
+                "app": "GotoIf",
+                "condition": '$["x${PIN}" = "x4711"]',
+                "labeliftrue": {"priority": "in"},
+                "labeliffalse": {"priority": "ask"},
+            }
+        },
+        {"label": "in", "application": {"app": "ConfBridge", "conference": "Crew, tonight"}},
+        {"application": {"app": "Verbose", "message": {"expression": "${CALLERID(name)}"}}},
+        {
+            "application": {
+                "app": "ExecIf",
+                "expression": "$[${EPOCH} > 1]",
+                "appiftrue": {"app": "Playback", "filenames": ["tt-weasels", "vm-goodbye"]},
+            }
+        },
+    ],
+    "*9": [{"application": {"app": "Hangup"}}],
+}
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -116,6 +142,10 @@ PAGES = [
     Shown("operator-extensions", "/operator/extensions", "root"),
     Shown("operator-extensions-none", "/operator/extensions?search=nobody&state=missing", "root"),
     Shown("operator-import", "/operator/extensions/import", "root"),
+    Shown("operator-dialplan", "/operator/dialplan", "root"),
+    Shown("operator-dialplan-number", "/operator/dialplan/100", "root"),
+    Shown("operator-dialplan-new", "/operator/dialplan/new", "root"),
+    Shown("operator-dialplan-deleted", "/operator/dialplan/*9", "root"),
     Shown("operator-users", "/operator/users", "root"),
     Shown("operator-user", "/operator/users/alice", "root"),
     Shown("operator-invites", "/operator/invites", "root"),
@@ -145,6 +175,10 @@ async def populate(world: World) -> None:
             "location": location,
         }
         await world.alice.post("/extensions", body, status=201)
+    for number, steps in OWN_NUMBERS.items():
+        own = {"number": number, "steps": steps, "comment": NAMES[0]}
+        await world.root.post("/dialplan", own, status=201)
+    await world.root.call("DELETE", "/dialplan/*9")
     if world.site.registry.for_type("Snom D785"):
         for phone in PHONES:
             await world.alice.post("/extensions", phone, status=201)

@@ -129,7 +129,7 @@ async def _edit(
 ) -> web.Response:
     """Do what the button says that was pressed: add, move or remove a step, look, or save."""
     found = steps.read(form)
-    action, _dot, at = form["action"].partition(".")
+    action, _dot, at = form["do"].partition(".")
     if action == "save":
         draft = Draft(number, found, form["comment"], _whole(form["based_on"]))
         saving = dialplan.change if version else dialplan.create
@@ -167,9 +167,7 @@ def _moved(found: list[dict[str, Any]], action: str, at: int | None) -> int | No
     return at
 
 
-async def _preview(
-    visit: Visit, form: Form, number: str, found: list[dict[str, Any]]
-) -> Draught:
+async def _preview(visit: Visit, form: Form, number: str, found: list[dict[str, Any]]) -> Draught:
     """Return what the steps are for Asterisk; what does not fit by itself is told in *form*."""
     draught = Draught(found)
     if not number:

@@ -40,6 +40,10 @@ class Argument:
     number: bool = False
     choices: tuple[str, ...] = ()
 
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        return [(each, each) for each in self.choices]
+
 
 @cache
 def arguments() -> dict[str, tuple[Argument, ...]]:
