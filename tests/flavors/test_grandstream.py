@@ -8,7 +8,7 @@ from muru.flavors.grandstream import Grandstream
 from muru.flavor import Vocabulary
 from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
-from muru.provisioning.vocabulary import Provisioning, Wifi
+from muru.provisioning.vocabulary import Provisioning, Transport, Wifi
 from muru.testing import Account
 from tests.flavors import sample
 from tests.flavors.phones.grandstream import CASES, accounts, contacts, parse
@@ -81,7 +81,7 @@ def test_accounts_that_went_are_emptied() -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("model", ["GXP1630", "HT802", "HT818"])
-def test_transport_and_codecs(model: str, transport: str) -> None:
+def test_transport_and_codecs(model: str, transport: Transport) -> None:
     """Phones and adapters take the transport, and no codec but those of the extension."""
     words = sample.vocabulary(
         FLAVOR, f"Grandstream {model}", MAC, codecs=("ulaw", "alaw"), transport=transport

@@ -8,6 +8,7 @@ from muru.flavors.yealink import Yealink
 from muru.flavor import Vocabulary
 from muru.provisioning.identification import Evidence, identify, phone_type
 from muru.provisioning.timezone import time_zone
+from muru.provisioning.vocabulary import Transport
 from muru.testing import Account
 from tests.flavors import sample
 from tests.flavors.phones.yealink import CASES, accounts, apply, contacts, included, parse
@@ -75,7 +76,7 @@ def test_accounts_of_every_model(phone_type: str) -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("is_old", [True, False])
-def test_transport_and_codecs(is_old: bool, transport: str) -> None:
+def test_transport_and_codecs(is_old: bool, transport: Transport) -> None:
     """Old and new firmware take the transport, and no codec but those of the extension."""
     words = sample.vocabulary(
         FLAVOR, "Yealink T46G", MAC, codecs=("alaw", "g722"), transport=transport

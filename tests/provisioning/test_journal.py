@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -24,10 +25,9 @@ async def journal(any_site: Site) -> AsyncIterator[Journal]:
     await opened.stop()
 
 
-def visit(**more: object) -> Visit:
-    return Visit(
-        **{"address": "192.0.2.1", "transport": "http", "file": "x", "status": 200, **more}
-    )  # type: ignore[arg-type]
+def visit(**more: Any) -> Visit:
+    usual = {"address": "192.0.2.1", "transport": "http", "file": "x", "status": 200}
+    return Visit(**{**usual, **more})
 
 
 async def add_device(site: Site) -> int:

@@ -13,6 +13,7 @@ from muru.settings import Settings
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The user agents that flavors were asked for."""
     found: list[str] = []
+
     def note(candidates: Candidates, evidence: Evidence) -> Identified:
         found.append(evidence.user_agent)
         return identify(candidates, evidence)
