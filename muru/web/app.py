@@ -18,6 +18,7 @@ from muru.web import (
     adding,
     connecting,
     documents,
+    groups,
     language,
     media,
     operator,
@@ -29,7 +30,18 @@ from muru.web import (
 from muru.web.markdown import PagesFolder
 from muru.web.routing import Visit
 
-_MODULES = (start, documents, places, account, adding, connecting, phones, media, *operator.MODULES)
+_MODULES = (
+    start,
+    documents,
+    places,
+    account,
+    adding,
+    connecting,
+    phones,
+    groups,
+    media,
+    *operator.MODULES,
+)
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"

@@ -16,6 +16,7 @@ from muru.services.dialing import call_from
 from muru.services.selftest import SelfTest
 from muru.web.connecting import last_test, sip_account
 from muru.web.forms import relative
+from muru.web.groups import gathered
 from muru.web.kinds import kind_of
 from muru.web.language import _, told
 from muru.web.routing import Pages, Visit
@@ -68,6 +69,7 @@ async def show_phone(visit: Visit) -> web.Response:
         fault=_fault(test),
         memberships=await groups.groups_of(visit.site, visit.actor, extension.number),
         may_resync=bool(flavor and flavor.resync_headers(extension.type)),
+        **await gathered(visit, extension),
     )
 
 

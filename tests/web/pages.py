@@ -50,7 +50,7 @@ SPOTS = [
 ]
 
 #: The flavors of the phones that there are.
-FLAVORS = ["sip", "dummy", "snom", "softphone", "callgroup"]
+FLAVORS = ["sip", "dummy", "snom", "softphone", "callgroup", "conference"]
 
 PHONES: list[dict[str, Any]] = [
     {
@@ -64,8 +64,14 @@ PHONES: list[dict[str, Any]] = [
     },
     {"number": "4712", "type": "SIP", "name": "Anna", "location": {"lat": 0.4, "lng": 0.15}},
     {"number": "4713", "type": "Linphone", "name": "Anna on the road"},
-    {"number": "4714", "type": "Call group", "name": "Everybody"},
+    {
+        "number": "4714",
+        "type": "Call group",
+        "name": "Everybody",
+        "extra_fields": {"members": [{"number": "4711"}, {"number": "4712", "paused": True}]},
+    },
     {"number": "4715", "type": "Snom D735", "name": "Workshop"},
+    {"number": "4716", "type": "Conference", "name": "Crew"},
 ]
 
 #: Own numbers; *9 is deleted again.
@@ -126,6 +132,7 @@ PAGES = [
     Shown("phone-edit-placed", "/phones/4712/edit", "alice"),
     Shown("phone", "/phones/4711", "alice"),
     Shown("phone-number", "/phones/4714", "alice"),
+    Shown("phone-conference", "/phones/4716", "alice"),
     Shown("phone-delete", "/phones/4711/delete", "alice"),
     Shown("phone-diagnosis", "/phones/4711/diagnosis", "alice"),
     Shown("connect-snom", "/phones/4711/connect", "alice"),
