@@ -71,7 +71,7 @@ PHONES: list[dict[str, Any]] = [
         "extra_fields": {"members": [{"number": "4711"}, {"number": "4712", "paused": True}]},
     },
     {"number": "4715", "type": "Snom D735", "name": "Workshop"},
-    {"number": "4716", "type": "Conference", "name": "Crew"},
+    {"number": "4718", "type": "Conference", "name": "Crew"},
 ]
 
 #: Own numbers; *9 is deleted again.
@@ -132,7 +132,7 @@ PAGES = [
     Shown("phone-edit-placed", "/phones/4712/edit", "alice"),
     Shown("phone", "/phones/4711", "alice"),
     Shown("phone-number", "/phones/4714", "alice"),
-    Shown("phone-conference", "/phones/4716", "alice"),
+    Shown("phone-conference", "/phones/4718", "alice"),
     Shown("phone-delete", "/phones/4711/delete", "alice"),
     Shown("phone-diagnosis", "/phones/4711/diagnosis", "alice"),
     Shown("connect-snom", "/phones/4711/connect", "alice"),

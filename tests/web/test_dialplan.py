@@ -19,7 +19,7 @@ EACH = [
     step("Wait", seconds=0.5),
     step("Wait", seconds={"expression": "${N}"}),
     step("Record", filename="note-%d", format="gsm", maxduration=10),
-    step("MusicOnHold", **{"class": "default", "duration": 5}),
+    {"application": {"app": "MusicOnHold", "class": "default", "duration": 5}},
     step("ConfBridge", conference="a ${b} c"),
     step("Verbose", level=3, message={"expression": "${EXTEN}"}),
     step(
