@@ -6,9 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from muru.asterisk.dialplan import DIAL_SIP, DIAL_SIP_RINGBACK, ON_HOLD, RINGBACK
+from muru.asterisk.dialplan.flow import Goto
+from muru.asterisk.dialplan.numbers import rows_of
 from muru.asterisk.escape import caller_id
 from muru.db import realtime
-from muru.db.realtime import DialplanStep, MusicOnHold, PsAor, PsAuth, PsEndpoint
+from muru.db.realtime import MusicOnHold, PsAor, PsAuth, PsEndpoint
 from muru.flavor import (
     CODEC,
     CODECS,
@@ -100,6 +102,7 @@ class SIP(PhoneFlavor):
         number, codecs = extension.number, self.get_codec(extension)
         media = extension.media or {}  # that of a flavor's own making may have none
         username, password = self.sip_login(extension)
+        dial = DIAL_SIP_RINGBACK if "ringback" in media else DIAL_SIP
         return [
             PsEndpoint(
                 id=number,
@@ -138,12 +141,8 @@ class SIP(PhoneFlavor):
                 minimum_expiration=60,
                 maximum_expiration=3600,
             ),
-            DialplanStep(
-                context=self.settings.asterisk_context,
-                exten=number,
-                priority=1,
-                app="Goto",
-                appdata=f"{DIAL_SIP_RINGBACK if 'ringback' in media else DIAL_SIP},{number},1",
+            *rows_of(
+                self.settings.asterisk_context, number, [Goto(context=dial, extension=number)]
             ),
             *(
                 MusicOnHold(

@@ -40,6 +40,8 @@ FOR_FLAVORS = {
     "services": _DIALPLAN | {"muru.asterisk.dialplan.fields"},
     "sip": {
         "muru.asterisk.dialplan",  # the context that rings registered phones
+        "muru.asterisk.dialplan.flow",  # the step that leads there
+        "muru.asterisk.dialplan.numbers",  # and its row
         "muru.asterisk.escape",  # a name becomes a caller id in one place
         "muru.db",  # realtime.replace
         "muru.db.realtime",  # the rows of an account
