@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import extensions, provisioning, reads, registrations, start, stream, tftp
+from bench import extensions, pages, provisioning, reads, registrations, start, stream, tftp
 from bench.report import Report
 from bench.sites import Bench
 
 PARTS: dict[str, Callable[[Bench, Report], Awaitable[None]]] = {
     "extensions": extensions.measure,
+    "pages": pages.measure,
     "provisioning": provisioning.measure,
     "reads": reads.measure,
     "registrations": registrations.measure,

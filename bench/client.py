@@ -20,21 +20,30 @@ class Request(NamedTuple):
 
 
 class Client:
-    """One connection that is kept open."""
+    """One connection that is kept open, and the cookies that came by it."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
     ) -> None:
         self._reader, self._writer, self._token = reader, writer, token
+        self._cookies: dict[str, str] = {}
 
     async def ask(self, request: Request) -> bytes:
         self._writer.write(self._written(request))
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+        if "\r\nSet-Cookie: " in head:
+            self._keep_cookies(head)
+        answer = head.lower()
         length = answer.partition("\r\ncontent-length:")[2].partition("\r\n")[0]
         content = await self._reader.readexactly(int(length or 0))
         status = int(answer.split()[1])
         assert status == request.status, (*request[:2], status, content[:500])
         return content
+
+    def _keep_cookies(self, head: str) -> None:
+        for line in head.split("\r\nSet-Cookie: ")[1:]:
+            name, _, value = line.partition("\r\n")[0].partition(";")[0].partition("=")
+            self._cookies[name] = value
 
     def _written(self, request: Request) -> bytes:
         body, content_type = b"", ""
@@ -46,6 +55,7 @@ class Client:
             "Host": HOST,
             "User-Agent": request.agent,
             "Authorization": f"Bearer {self._token}" if self._token else "",
+            "Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()),
             "Content-Type": content_type,
             "Content-Length": str(len(body)) if content_type else "",
         }

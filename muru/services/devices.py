@@ -1,6 +1,6 @@
 """The phones that extensions hold: who may see them, open them, and have a line on them."""
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muru.db.models import (
@@ -61,6 +61,39 @@ async def list_devices(site: Site, actor: Actor) -> list[Device]:
         for start in range(0, len(ids), 200):
             found += await session.scalars(lines.loaded(Device.id.in_(ids[start : start + 200])))
     return found
+
+
+async def find_devices(
+    site: Site, actor: Actor, *, search: str, offset: int, limit: int
+) -> tuple[list[Device], int]:
+    """Return some of the devices with a MAC address that fit, with their lines, and how many do.
+
+    *search* is looked for in what a device is, where it was seen, and whose its lines are.
+
+    Raises:
+        Forbidden: *actor* is no administrator.
+    """
+    actor.require_admin()
+    conditions: list[ColumnElement[bool]] = [Device.mac.is_not(None)]
+    if search:
+        conditions.append(_mentions(search))
+    async with site.database.read() as session:
+        total = await session.scalar(select(func.count(Device.id)).where(*conditions)) or 0
+        query = select(Device.id).where(*conditions).order_by(Device.id)
+        ids = list(await session.scalars(query.offset(offset).limit(limit)))
+        found = list(await session.scalars(lines.loaded(Device.id.in_(ids))))
+    return found, total
+
+
+def _mentions(search: str) -> ColumnElement[bool]:
+    owner = Extension.owner.has(User.username.icontains(search, autoescape=True))
+    of_extension = (Extension.number, Extension.name)
+    of_device = (Device.flavor, Device.type, Device.model, Device.address, Device.mac)
+    extension = or_(owner, *(each.icontains(search, autoescape=True) for each in of_extension))
+    return or_(
+        *(each.icontains(search, autoescape=True) for each in of_device),
+        Device.lines.any(DeviceLine.extension.has(extension)),
+    )
 
 
 async def get_device(site: Site, actor: Actor, mac: str) -> Device:

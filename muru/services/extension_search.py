@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from muru.db.models import DeviceLine, Extension, User
 from muru.db.realtime import batches
@@ -38,6 +38,28 @@ async def find(site: Site, actor: Actor, wanted: Wanted, registered: Collection[
     if not wanted.state:
         return numbers
     return [each for each in numbers if (each in registered) == (wanted.state == "registered")]
+
+
+async def find_some(
+    site: Site,
+    actor: Actor,
+    wanted: Wanted,
+    registered: Collection[str],
+    *,
+    offset: int,
+    limit: int,
+) -> tuple[list[Extension], int]:
+    """Return some of the extensions that :func:`find` finds, and how many these are."""
+    if wanted.state:  # which the database does not know
+        numbers = await find(site, actor, wanted, registered)
+        return await load(site, actor, numbers[offset : offset + limit]), len(numbers)
+    actor.require_admin()
+    of_owner, conditions = User.id == Extension.owner_id, _conditions(site, wanted)
+    count = select(func.count(Extension.id)).join(User, of_owner).where(*conditions)
+    query = select(Extension).join(User, of_owner).where(*conditions).order_by(Extension.number)
+    async with site.database.read() as session:
+        total = await session.scalar(count) or 0
+        return list(await session.scalars(query.offset(offset).limit(limit))), total
 
 
 async def load(site: Site, actor: Actor, numbers: Sequence[str]) -> list[Extension]:

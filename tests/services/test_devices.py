@@ -196,3 +196,21 @@ async def test_first_use_at_once(any_site: Site) -> None:
     assert granted.count(True) == 1
     first = granted.index(True)
     assert (await device(any_site)).granted_to == f"192.0.2.{first}"
+
+
+async def test_find(site: Site, alice: Actor, guest: Actor) -> None:
+    """An administrator finds phones by what they are and whose they are, one part at a time."""
+    root = await actor(site, "root", Role.ADMIN)
+
+    async def found(search: str, offset: int = 0) -> tuple[list[str | None], int]:
+        some, total = await devices.find_devices(site, root, search=search, offset=offset, limit=1)
+        return [each.mac for each in some], total
+
+    assert await found("") == ([MAC], 2)
+    assert await found("", offset=1) == ([OTHER], 2)
+    assert await found(MAC[-5:].upper()) == ([MAC], 1)
+    assert await found("2001") == ([MAC], 1)
+    assert await found("ALICE") == ([MAC], 1)
+    assert await found("%") == ([], 0)
+    with pytest.raises(Forbidden):
+        await devices.find_devices(site, alice, search="", offset=0, limit=1)

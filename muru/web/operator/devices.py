@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from muru.db.models import Device
 from muru.errors import MuruError, NotFound
 from muru.keys import REGISTRATIONS
 from muru.provisioning import mac as macs
@@ -20,8 +19,9 @@ _MOST_UNCLAIMED = 200
 @pages.get(_LIST, access="admin")
 async def list_devices(visit: Visit) -> web.Response:
     search, offset = visit.query("search", 100).strip(), visit.number("offset")
-    held = await devices.list_devices(visit.site, visit.actor)
-    found = [each for each in held if each.mac and _fits(each, search)]
+    found, total = await devices.find_devices(
+        visit.site, visit.actor, search=_as_kept(search), offset=offset, limit=PAGE_SIZE
+    )
     unclaimed = await claims.list_unclaimed(visit.site)
     registrations = visit.request.config_dict[REGISTRATIONS]
     return show(
@@ -29,9 +29,9 @@ async def list_devices(visit: Visit) -> web.Response:
         "devices.html",
         devices=[
             (each, any(registrations.contacts(line.extension.number) for line in each.lines))
-            for each in found[offset : offset + PAGE_SIZE]
+            for each in found
         ],
-        total=len(found),
+        total=total,
         unclaimed=unclaimed[:_MOST_UNCLAIMED],
         unclaimed_total=len(unclaimed),
         search=search,
@@ -86,11 +86,3 @@ def _as_kept(search: str) -> str:
         return macs.normalise(search)
     except ValueError:
         return search
-
-
-def _fits(device: Device, search: str) -> bool:
-    told = [device.flavor, device.type, device.model, device.address or "", device.mac or ""]
-    for line in device.lines:
-        told += [line.extension.number, line.extension.name, line.extension.owner.username]
-    wanted = _as_kept(search).lower()
-    return any(wanted in each.lower() for each in told)

@@ -21,10 +21,15 @@ _STATES = get_args(State)
 @pages.get("/operator/extensions", access="admin")
 async def list_extensions(visit: Visit) -> web.Response:
     wanted, offset = _wanted(visit), visit.number("offset")
-    numbers = await _find(visit, wanted)
-    shown = numbers[offset : offset + PAGE_SIZE]
     registrations = visit.request.config_dict[REGISTRATIONS]
-    found = await extension_search.load(visit.site, visit.actor, shown)
+    found, total = await extension_search.find_some(
+        visit.site,
+        visit.actor,
+        wanted,
+        _registered(visit) if wanted.state else (),
+        offset=offset,
+        limit=PAGE_SIZE,
+    )
     return show(
         visit,
         "extensions.html",
@@ -33,7 +38,7 @@ async def list_extensions(visit: Visit) -> web.Response:
         query=_query(wanted),
         flavors=_flavors(visit),
         states=_labelled_states(),
-        total=len(numbers),
+        total=total,
         offset=offset,
         page_size=PAGE_SIZE,
     )
@@ -73,9 +78,12 @@ async def resync(visit: Visit) -> web.Response:
 
 
 async def _find(visit: Visit, wanted: Wanted) -> list[str]:
+    return await extension_search.find(visit.site, visit.actor, wanted, _registered(visit))
+
+
+def _registered(visit: Visit) -> set[str]:
     contacts = visit.request.config_dict[REGISTRATIONS].contacts()
-    registered = {each.extension for each in contacts}
-    return await extension_search.find(visit.site, visit.actor, wanted, registered)
+    return {each.extension for each in contacts}
 
 
 def _wanted(visit: Visit) -> Wanted:
