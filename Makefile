@@ -17,7 +17,7 @@ up: asterisk venv ## run Asterisk and muru until Ctrl-C
 	@exec .venv/bin/muru up $(ARGS)
 
 test: asterisk test-parts dev ## run the tests: make test ARGS="-k registry"
-	.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 bench: asterisk test-parts dev ## measure, and compare with a bare handler and a bare INSERT
 	.venv/bin/python -m bench $(ARGS)

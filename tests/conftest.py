@@ -1,10 +1,11 @@
 """What most tests stand on: a site on a SQLite file of its own, its API, and a real Asterisk."""
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from muru.registry import discover
 from muru.services import passwords, users
 from muru.services.site import OPERATOR, Site
 from muru.settings import Settings
+from muru.web import language
 from tests import sip
 from tests.databases import (  # noqa: F401  # fixtures
     Databases,
@@ -61,6 +63,18 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name != "MURU_ASTERISK_ROOT":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def log_and_language() -> Iterator[None]:
+    """Let no test that sets up the log, or reads a page in German, do so for those after it."""
+    names = [None, *logging.root.manager.loggerDict]
+    before = {name: logging.getLogger(name).level for name in names}
+    yield
+    for name, level in before.items():
+        if logging.getLogger(name).level != level:
+            logging.getLogger(name).setLevel(level)
+    language.use("en")
 
 
 @pytest.fixture(scope="session")

@@ -256,11 +256,19 @@ class Ami:
         try:
             while True:
                 await asyncio.wait([link.lost], timeout=self._ping_interval)
-                await link.ask("Ping", limit=max(self._action_timeout, link.busy_for()))
+                await self._ping(link)
         except asyncio.CancelledError:
             with suppress(AmiUnavailable, AmiRefused):
                 await link.ask("Logoff", limit=_LOGOFF_TIMEOUT)
             raise
+
+    async def _ping(self, link: "_Link") -> None:
+        heard = self.traffic.bytes
+        try:
+            await link.ask("Ping", limit=max(self._action_timeout, link.busy_for()))
+        except AmiTimeout:
+            if self.traffic.bytes == heard:  # else the answer comes behind a long list
+                raise
 
     def _came_up(self, link: "_Link") -> None:
         self._link = link
@@ -335,7 +343,7 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         if self.transport.is_closing():
             raise AmiUnavailable(self.reason)
         request = _build(name, headers, _new_list_id() if listed else _new_id())
-        request.limit = limit
+        request.limit = 0.0 if listed else limit  # a list shows that it is on its way
         if only:
             self._only[request.id.encode()] = {name.encode() for name in only}
         self.send(request, as_list=None if listed else False)  # None: panoramisk looks for the end
@@ -401,8 +409,7 @@ class _Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
             if message.actionid in self.responses:
                 self.handle_message(message)
             elif message.event and not message.actionid.startswith(_LIST_PREFIX):
-                event = _read(message)
-                for callback in self._subscribers.get(event.name, ()):
+                for callback in self._subscribers.get((event := _read(message)).name, ()):
                     _call(callback, event)
         except (AttributeError, KeyError, TypeError):  # from panoramisk, if malformed
             log.debug("Skipped %d bytes that are no message of AMI", len(raw), exc_info=True)
@@ -437,8 +444,7 @@ def _read(message: Message) -> AmiMessage:
 
 
 def _complaint(response: AmiMessage) -> str:
-    """Why Asterisk refused; empty if it did not."""
+    """Why Asterisk refused; empty if it did not. What a failed Command printed says more."""
     if not response.name.startswith(("Error", "Fail")):
         return ""
-    # "Message" of a failed Command only announces the output.
     return (response.output or response.headers.get("Message", "no reason given")).strip()
