@@ -288,6 +288,10 @@ async def test_a_cancelled_request_is_all_or_nothing(
         if after["muru_extensions"]:
             assert len(after["muru_realtime_rows"]) == 4
             await extensions.delete_extension(any_site, OPERATOR, "1000")
+            # What stays of one that was there: the number is kept, and the log tells of it.
+            before = await read_all(databases)
+            assert not before["muru_extensions"]
+            assert not before["muru_realtime_rows"]
         else:
             assert after == before
 

@@ -11,6 +11,7 @@ from muru.services import selftest
 from tests import sip
 from tests.conftest import PASSWORD, Stack, StartStack, World, configured
 from tests.flavors.phones.snom import SnomPhone
+from tests.observe import until
 from tests.web.conftest import DESK, PHONE, OpenWindow, Visitor, windows
 from tests.web.pages import FLAVORS, PIXEL, populate
 
@@ -325,6 +326,8 @@ async def test_pages_work_without_scripts(browser: Browser, stack: Stack) -> Non
     """Adding, looking and deleting need no script."""
     created = await stack.alice.post("/extensions", {"type": "SIP", "name": "A", "number": "4000"})
     await sip.register(stack.sip_server, "4000", created["sip"]["password"])
+    # A page without scripts tells of the moment in which it was opened.
+    await until(lambda: stack.alice.get("/extensions/4000"), lambda e: e["registered"])
     async with windows(browser, stack) as open_one:
         window = await open_one(DESK, user="alice", java_script_enabled=False)
         page = window.page
