@@ -305,7 +305,7 @@ async def stack(start_stack: StartStack) -> Stack:
 
 def asterisk_ports() -> dict[str, Any]:
     first = free_port()
-    rtp = 20000 + (first * 7) % 400 * 100
+    rtp = 20000 + sip.rtp_slot(first * 11, 400) * 100
     return {
         "sip_host": "127.0.0.1",
         "sip_port": free_port(),

@@ -21,6 +21,7 @@ import asyncio
 import itertools
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -219,12 +220,23 @@ class Bulk:
 
 # --- processes and ports --------------------------------------------------------------------------
 
-_FIRST, _AFTER = 61_000, 65_536
+# Workers side by side have ports of their own: those for sound are bound only when a call comes.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_SHARE = (65_536 - 61_000) // _WORKERS // 2 * 2
+_FIRST = 61_000 + _WORKER * _SHARE
+_AFTER = _FIRST + _SHARE
 _even_ports = itertools.islice(
     itertools.cycle(range(_FIRST, _AFTER, 2)),
     random.randrange((_AFTER - _FIRST) // 2),  # test runs side by side rarely meet
     None,
 )
+
+
+def rtp_slot(chance: int, slots: int) -> int:
+    """One of so many ranges of ports, picked by chance, but never another worker's."""
+    share = slots // _WORKERS
+    return _WORKER * share + chance % share
 
 
 def free_ports(count: int = 1) -> int:
